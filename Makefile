@@ -1,0 +1,105 @@
+# trendflow: `make` lists what there is. Needs Python 3.11 and make; everything else is set up in .venv.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+PY := $(VENV)/bin/python
+BIN := $(VENV)/bin/
+JOBS ?= 2
+
+# uv does not read pip's settings: hand over where pip looks for files, its index and its certificates.
+ifdef PIP_FIND_LINKS
+export UV_FIND_LINKS ?= $(shell echo "$$PIP_FIND_LINKS" | tr -s ' ' ',')
+endif
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+ifdef PIP_CERT
+export SSL_CERT_FILE ?= $(PIP_CERT)
+endif
+INSTALL := $(BIN)uv pip install --quiet --python $(PY) -c constraints.txt
+PACKAGING := settings.ini setup.py constraints.txt
+
+.NOTPARALLEL:
+.PHONY: help demo setup test test-all check lint docs notebooks lab new nb prep golden figures bench clean
+
+help:                           ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# --- set-up: a stamp file per set of packages, so that a second call does nothing -----------------------------------------------
+
+$(VENV)/bin/python:
+	@echo "making $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 is needed, found " + sys.version.split()[0] if sys.version_info[:2] < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/bin/uv: | $(VENV)/bin/python
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev/null
+	@$(PY) -m pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/.dev: $(PACKAGING) | $(VENV)/bin/uv
+	@echo "installing trendflow with everything that tests and docs need"
+	@$(INSTALL) -e '.[dev]'
+	@touch $(VENV)/.base $@
+
+$(VENV)/.base: $(PACKAGING) | $(VENV)/bin/uv
+	@echo "installing trendflow"
+	@$(INSTALL) -e .
+	@touch $@
+
+setup: $(VENV)/.dev             ## everything for working on the project, with git and Jupyter hooks
+	@$(BIN)nbdev_install_hooks
+
+# --- the two commands of the README ---------------------------------------------------------------------------------------------
+
+demo: $(VENV)/.base             ## set up, run the sample video, print its table, write figures/overview.png
+	@$(PY) tools/demo.py
+
+test: $(VENV)/.dev check lint docs notebooks   ## set up, then everything that must hold; ends with pytest's closing line
+	@$(BIN)pytest -q -n $(JOBS) tests
+
+test-all: export FLAGS := slow
+test-all: $(VENV)/.dev check lint docs notebooks        ## the same with what is slow
+	@$(BIN)pytest -q -n $(JOBS) --slow tests
+
+# --- its parts, in this order ---------------------------------------------------------------------------------------------------
+
+check: $(VENV)/.dev             ## export, clean and README would change nothing
+	@$(PY) tools/sync.py --check
+
+lint: $(VENV)/.dev              ## ruff and mypy on the package
+	@$(BIN)ruff check --quiet trendflow && echo "ruff: nothing found"
+	@$(BIN)mypy
+
+docs: $(VENV)/.dev              ## the site in _docs, links checked
+	@$(PY) tools/docs.py
+
+notebooks: $(VENV)/.dev         ## every notebook runs top to bottom
+	@WORKERS=$(JOBS) $(PY) tools/run_notebooks.py
+
+# --- working --------------------------------------------------------------------------------------------------------------------
+
+lab: $(VENV)/.dev               ## JupyterLab on nbs/
+	@$(BIN)jupyter lab nbs
+
+new: $(VENV)/.dev               ## a notebook to fill: make new KIND=visual NAME=my_thing (KIND: core, visual, audio, text)
+	@$(PY) tools/new_component.py $(KIND) $(NAME)
+
+nb: $(VENV)/.dev                ## export, run and clean one notebook in place: make nb NB=color_light
+	@$(PY) tools/nb.py $(NB)
+
+prep: $(VENV)/.dev              ## export, clean, README: before a commit
+	@$(PY) tools/sync.py
+
+golden: $(VENV)/.dev            ## measure golden values anew, for review: make golden NAME=color_light
+	@$(PY) tools/golden.py $(NAME)
+
+figures: $(VENV)/.dev           ## draw the figures of the docs anew
+	@$(PY) tools/figures.py
+
+bench: $(VENV)/.dev             ## CPU seconds and ratios against the limits of the design
+	@$(PY) tools/bench.py
+
+clean:                          ## remove what was built; keeps .venv and results
+	@rm -rf _docs _docs_src _proc build dist .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,69 @@
+"""Pages that nobody writes: all components out of their declarations, all commands out of the command line."""
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable
+
+from notebooks import notebooks
+
+FAMILIES = {"visual": "Visual", "audio": "Audio", "text": "Text"}
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple]) -> str:
+    "A markdown table."
+    lines = [" | ".join(str(x).replace("|", "\\|").replace("\n", " ") for x in row) for row in [head, ("---",) * len(head), *rows]]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def code(words: Iterable[str]) -> str: return ", ".join(f"`{w}`" for w in words)
+
+
+def components() -> str:
+    "The page of all components: one line each, then the whole declaration of each."
+    from trendflow.core import contract, registry
+    found, pages = registry.discover(), {nb.stem: nb.page.removesuffix(".html") + ".ipynb" for nb in notebooks() if nb.is_component}
+    text = ["# Components", "> Every component that this version has, as its declaration says it.",
+            f"{len(found)} components. `axis` is where their numbers live; `cost` is the class of time that a run grants. "
+            "A component that is empty says why with one of its reasons; a reason that is not listed is a fault."]
+    for family, title in FAMILIES.items():
+        own = [c for c in found.values() if c.family == family]
+        if not own: continue
+        rows = [(f"[`{c.id}`](#{c.id})", c.doc.rstrip("."), code(dict.fromkeys(a.dims[0] if a.dims else "video" for a in c.outputs)),
+                 len(c.outputs), code(c.reasons) or "never empty", code(c.model_keys(c.config)) or "none", f"`{c.cost}`") for c in own]
+        text += [f"## {title}", table(("component", "what it measures", "axis", "arrays", "empty", "models", "cost"), rows)]
+    text.append("## Declarations")
+    for c in found.values():
+        where = f"[The page of {c.id}]({pages[c.id]}) shows how it is computed." if c.id in pages else f"From `{c.fn.__module__}`."
+        text += [f"### {c.id}", f"Modality: {c.family}. {where}", contract.table(c)]
+    return "\n\n".join(text) + "\n"
+
+
+def commands() -> str:
+    "The page of all commands with their arguments and options."
+    import typer
+    from trendflow.app.cli import app
+    root = typer.main.get_command(app)
+    text = ["# Commands", "> What the shell command `trendflow` can do. `trendflow COMMAND --help` says the same.",
+            "Exit codes: 0 ok, 1 failed, 2 usage, 10 skipped."]
+    for name, command in sorted(root.commands.items()):
+        rows = []
+        for parameter in command.params:
+            names = code([*parameter.opts, *parameter.secondary_opts]) if parameter.param_type_name == "option" else f"`{parameter.human_readable_name}`"
+            default = "" if parameter.default in (None, (), []) or callable(parameter.default) else f"`{parameter.default}`"
+            rows.append((names, getattr(parameter, "help", None) or "", "needed" if parameter.required else default))
+        text += [f"## {name}", (command.help or "").strip(), table(("argument or option", "what", "default"), rows) if rows else ""]
+    return "\n\n".join(t for t in text if t) + "\n"
+
+
+def exists(module: str) -> bool:
+    "Whether the package has a module yet."
+    try: return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError: return False
+
+
+def pages() -> dict[str, tuple[str, str]]:
+    "File name → title and text."
+    made = {}
+    if exists("trendflow.core.registry"): made["components.md"] = ("Components", components())
+    if exists("trendflow.app.cli"): made["commands.md"] = ("Commands", commands())
+    return made
