@@ -128,6 +128,7 @@ def compose(
     n_transitions: int = 5,
     trouble: float = 0.3,       # share of shots with shake, flash, pan, zoom, low light, exposure change
     body: tuple[int, int] = (15, 70),               # frames of a shot that are in no transition
+    upright: bool = False,      # crop to 9:16
 ) -> tuple[np.ndarray, list[dict]]:                 # [frame, y, x, rgb] uint8 at 25 a second; kind, start_s, end_s of each transition
     "One clip and its truth. `start_s` is the last pure frame of the old shot (for a cut the first frame of the new), `end_s` the first of the new."
     rng = np.random.default_rng(seed)
@@ -155,7 +156,8 @@ def compose(
         parts.append(shot[before:before + alone])
         at += alone
         tail = (shot[before + alone:], shot[:0]) if after else None
-    return np.concatenate(parts), truth
+    clip = np.concatenate(parts)
+    return np.ascontiguousarray(clip[:, :, 66:126]) if upright else clip, truth
 
 
 def small_view(frames: np.ndarray, times: np.ndarray, max_fps: float = 12.5) -> tuple[np.ndarray, np.ndarray]:

@@ -61,9 +61,9 @@ class Links:
 
     def turn(self, text: str, page: str) -> str:
         "A text with all its links turned; code is left alone."
-        parts = re.split(r"(```.*?```|`[^`\n]*`(?!\]))", text, flags=re.DOTALL)
-        return "".join(p if p.startswith("`") and not p.startswith("`]") and i % 2 else LINK.sub(lambda m: m[1] + self.to(m[2], page) + m[3], p)
-                       for i, p in enumerate(parts))
+        parts = re.split(r"(```.*?```|`[^`\n]*`)", text, flags=re.DOTALL)
+        for i in range(0, len(parts), 2): parts[i] = LINK.sub(lambda m: m[1] + self.to(m[2], page) + m[3], parts[i])     # between the code
+        return "".join(parts)
 
 
 # --- pages ----------------------------------------------------------------------------------------------------------------------
@@ -102,11 +102,13 @@ def page_cell(cell: dict, turn) -> dict | None:
     if cell["cell_type"] == "raw" or source.startswith("<!-- WARNING"): return None
     if cell["cell_type"] == "markdown": return markdown(turn(source)) if source.strip() else None
     texts = ["".join(o.get("data", {}).get("text/markdown", "")) for o in cell.get("outputs", [])]
-    if directives.get("echo") == "false" and any(texts): return markdown(turn(re.sub(r"^---\n", "", "\n".join(texts), flags=re.MULTILINE)))
+    silent = directives.get("echo") == "false"
+    if silent and any(texts): return markdown(turn(re.sub(r"^---\n", "", "\n".join(texts), flags=re.MULTILINE)))
     for output in cell.get("outputs", []):
-        if "text/markdown" in output.get("data", {}): output["data"]["text/markdown"] = turn("".join(output["data"]["text/markdown"]))
+        data = output.get("data", {})
+        if "text/markdown" in data: data["text/markdown"] = turn("".join(data["text/markdown"]))
     cell["source"] = re.sub(r"^#\|.*\n?", "", source, flags=re.MULTILINE).strip("\n")
-    if directives.get("echo") == "false" or not cell["source"]: cell["metadata"]["tags"] = ["remove_input"]
+    if silent or not cell["source"]: cell["metadata"]["tags"] = ["remove_input"]
     return cell if cell["source"] or cell.get("outputs") else None
 
 
@@ -115,7 +117,8 @@ def write_page(nb: Notebook, links: Links) -> None:
     title, subtitle = nb.heading
     raw = json.loads((PROC / nb.name).read_text(encoding="utf-8"))
     cells = [markdown(f"# {title}\n\n> {subtitle}" if subtitle else f"# {title}")]
-    cells += [c for c in (page_cell(cell, lambda text: links.turn(text, nb.page)) for cell in ordered(raw["cells"], definition_lines(nb))) if c]
+    turned = [page_cell(cell, lambda text: links.turn(text, nb.page)) for cell in ordered(raw["cells"], definition_lines(nb))]
+    cells += [cell for cell in turned if cell]
     if nb.module:
         path = f"trendflow/{nb.module.replace('.', '/')}.py"
         cells.append(markdown(f"<small>Source: [nbs/{nb.name}]({links.blob}nbs/{nb.name}), exported to [{path}]({links.blob}{path})</small>"))
@@ -159,7 +162,7 @@ def process_here() -> None:
 
     parallel = serve.parallel
     processors._do_eval = wanted
-    serve.parallel = lambda work, files, n_workers, **_: parallel(work, files, n_workers=n_workers if len(files) > 2 else 0, method="fork", pause=0)
+    serve.parallel = lambda work, files, n_workers, **_: parallel(work, files, n_workers=n_workers * (len(files) > 2), method="fork", pause=0)
     serve.proc_nbs(n_workers=2)
 
 
@@ -198,7 +201,7 @@ class Page(HTMLParser):
         have = {k: v or "" for k, v in attrs}
         self.ids |= {have[k] for k in ("id", "name") if have.get(k)}
         if tag == "a" and have.get("href"): self.links.append(have["href"])
-        if tag in ("script", "img", "iframe", "source", "video", "audio") and have.get("src"): self.loads.append(have["src"])
+        if tag != "a" and have.get("src"): self.loads.append(have["src"])
         if tag == "link" and have.get("rel") not in ("canonical", "alternate") and have.get("href"): self.loads.append(have["href"])
 
 
@@ -212,8 +215,9 @@ def faults() -> list[str]:
             parts = urlsplit(url)
             if parts.scheme or parts.netloc or name == "404.html": continue
             target = os.path.normpath(os.path.join(os.path.dirname(name), unquote(parts.path))) if parts.path else name
+            anchor = unquote(parts.fragment)
             if not (SITE / target).exists(): found.append(f"{name}: no page {url}")
-            elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].ids: found.append(f"{name}: no anchor {url}")
+            elif anchor and target in pages and anchor not in pages[target].ids: found.append(f"{name}: no anchor {url}")
     elsewhere = re.compile(r"url\([\"']?((?:https?:)?//[^)\"']+)")
     for css in SITE.rglob("*.css"): found += [f"{css.relative_to(SITE)}: loads {url}" for url in elsewhere.findall(css.read_text())]
     return sorted(set(found))

@@ -5,7 +5,8 @@ import re
 
 STYLE = re.compile(r"<style\b.*?</style>", re.DOTALL)
 SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL)
-COPIED = re.compile(r'<div class="zeroclipboard-container">.*?</clipboard-copy>\s*</div>|<div class="clipboard-copy-txt".*?</div>', re.DOTALL)
+COPIED = re.compile(r'<div class="zeroclipboard-container">.*?</clipboard-copy>\s*</div>|'
+                    r'<div class="clipboard-copy-txt".*?</div>', re.DOTALL)
 HEADING = re.compile(r"(<h[1-6]\b[^>]*\bid=\")([^\"]+)(\".*?href=\"#)([^\"]+)(\")", re.DOTALL)
 
 
@@ -22,7 +23,7 @@ def numbered(html: str) -> str:
 
 
 def on_page_content(html: str, page, config, files) -> str:
-    "The page without half a megabyte of inlined styles, which styles.css replaces, without scripts from elsewhere and second copies of code."
+    "The page without half a megabyte of inlined styles (styles.css replaces them), scripts from elsewhere, second copies of code."
     if not page.file.src_uri.endswith(".ipynb"): return html
     outputs = [s for s in STYLE.findall(html) if len(s) < 20000 and ("dataframe" in s or ".xr-" in s or ".tf-" in s)]
     html = COPIED.sub("", SCRIPT.sub("", STYLE.sub("", html))).replace('class="highlight-ipynb hl-python"', 'class="highlight"')

@@ -136,3 +136,9 @@ def find(name: str) -> Path:
     hits = [p for p in paths() if wanted in (p.stem, re.sub(r"^\d+_", "", p.stem), p.relative_to(NBS).with_suffix("").as_posix())]
     if len(hits) != 1: raise SystemExit(f"{name}: {len(hits)} notebooks have this name {[str(h.relative_to(NBS)) for h in hits]}")
     return hits[0]
+
+
+def modules() -> list[Path]:
+    "Every exported module of the package."
+    package = ROOT / "trendflow"
+    return sorted(p for p in package.rglob("*.py") if p.name not in ("__init__.py", "_modidx.py") and "assets" not in p.relative_to(package).parts)

@@ -48,7 +48,8 @@ def commands() -> str:
     for name, command in sorted(root.commands.items()):
         rows = []
         for parameter in command.params:
-            names = code([*parameter.opts, *parameter.secondary_opts]) if parameter.param_type_name == "option" else f"`{parameter.human_readable_name}`"
+            option = parameter.param_type_name == "option"
+            names = code([*parameter.opts, *parameter.secondary_opts] if option else [parameter.human_readable_name])
             default = "" if parameter.default in (None, (), []) or callable(parameter.default) else f"`{parameter.default}`"
             rows.append((names, getattr(parameter, "help", None) or "", "needed" if parameter.required else default))
         text += [f"## {name}", (command.help or "").strip(), table(("argument or option", "what", "default"), rows) if rows else ""]

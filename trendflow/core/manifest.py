@@ -20,9 +20,9 @@ from .store import RunPaths
 # %% auto #0
 __all__ = ['RUN_KEYS', 'COMPONENT_KEYS', 'STATUSES', 'load', 'entry', 'run_status', 'upsert', 'described']
 
-# %% ../../nbs/00_core/60_manifest.ipynb #23271458
+# %% ../../nbs/00_core/60_manifest.ipynb #faf90628
 RUN_KEYS = ("platform_id", "video_id", "run_id", "status", "skip_reason", "readable_s", "config_hash", "sampling_policy_version",
-            "dataprocessor_version", "created_at", "updated_at", "profile", "roles", "inputs", "environment")
+            "dataprocessor_version", "created_at", "updated_at", "profile", "roles", "inputs", "environment", "timings", "notes")
 COMPONENT_KEYS = ("name", "kind", "status", "empty_reason", "required", "started_at", "finished_at", "duration_ms", "cpu_ms", "peak_rss_mb",
                   "device_used", "producer_version", "schema_version", "model_signature", "component_key", "reused_from", "artifacts", "error", "notes")
 STATUSES = ("ok", "empty", "error")

@@ -59,7 +59,7 @@ class shots(Role):
         Array("transition_probability", ("event",), doc="how sure the detector is, 0 to 1"),
     )
 
-# %% ../../nbs/00_core/15_roles.ipynb #bdae67cd
+# %% ../../nbs/00_core/15_roles.ipynb #07bb6449
 CAMERA = ("pan_x", "pan_y", "zoom", "rotation")
 
 
@@ -68,8 +68,11 @@ class motion(Role):
     arrays = (
         Array("dt_s", ("frame",), unit="s", doc="time from the frame to its partner"),
         Array("flow_mean", ("frame",), unit="width/s", doc="mean length of the flow, in frame widths per second", nullable=True, zero_ok=True),
+        Array("flow_vector", ("frame", "direction"), unit="width/s", labels={"direction": ("x", "y")}, nullable=True, zero_ok=True,
+              doc="mean flow of the picture, to the right and down, in frame widths per second"),
+        Array("moving_share", ("frame",), doc="share of the picture that moves, 0 to 1", nullable=True, zero_ok=True),
         Array("camera", ("frame", "axis"), unit=("width/s", "width/s", "log/s", "deg/s"), labels={"axis": CAMERA}, nullable=True, zero_ok=True,
-              doc="camera model: pan to the right and down, growth of the picture, turn clockwise"),
+              doc="camera model: camera to the right and down, picture grows, picture turns clockwise"),
         Array("residual_mean", ("frame",), unit="width/s", doc="mean flow left after the camera model, in frame widths per second",
               nullable=True, zero_ok=True),
         Array("inlier_share", ("frame",), doc="share of tracked points that follow the camera model, 0 to 1", nullable=True, zero_ok=True),

@@ -115,7 +115,7 @@ class Segments:
 
     def __repr__(self) -> str: return f"Segments({self.family}: {len(self)} of {self.window_s:g} s every {self.stride_s:g} s)"
 
-# %% ../../nbs/00_core/17_sources.ipynb #e4cb3c4c
+# %% ../../nbs/00_core/17_sources.ipynb #535ee73a
 @dataclass(frozen=True, repr=False)
 class Comment:
     "One comment."
@@ -150,12 +150,14 @@ class Texts:
     transcript: tuple[Cue, ...] | None = None       # given subtitles
     language: str | None = None                     # BCP 47, as the platform says
     comments_cut: bool = False                      # True: comments after t0 were removed
+    comments_dated: bool = False                    # True: every comment is known to be no later than t0
+    notes: tuple[str, ...] = ()                     # what was given and could not be used; never any text of it
 
     def __repr__(self) -> str:
         sizes = {f.name: len(v) for f in fields(self) if (v := getattr(self, f.name)) is not None and not isinstance(v, bool)}
         return f"Texts({', '.join(f'{k}: {n}' for k, n in sizes.items())})"
 
-# %% ../../nbs/00_core/17_sources.ipynb #4a905be1
+# %% ../../nbs/00_core/17_sources.ipynb #706d778a
 NAN = float("nan")
 
 
@@ -163,22 +165,24 @@ NAN = float("nan")
 class Meta:
     "Numbers about the video as of t0."
     t0_s: float = NAN                       # s since 1970 UTC – moment of analysis; NaN when unknown
-    published_s: float = NAN                # s since 1970 UTC – moment of publication
+    published_s: float = NAN                # s since 1970 UTC – moment from which it could be watched
     views: float = NAN                      # count at t0
     likes: float = NAN                      # count at t0; hidden likes are NaN
     comments: float = NAN                   # count at t0, as the platform says
     channel_subscribers: float = NAN        # count at t0
     duration_s: float = NAN                 # s – as the platform says
-    width: float = NAN                      # px – as uploaded
-    height: float = NAN                     # px – as uploaded
-    fps: float = NAN                        # frame/s
+    width: float = NAN                      # px – of the format that was fetched
+    height: float = NAN                     # px – of the format that was fetched
+    fps: float = NAN                        # frame/s – of the format that was fetched
     category_id: int = -1                   # YouTube category; -1 when unknown
     age_limit: int = -1                     # years; -1 when unknown
     is_live: int = -1                       # 1 live or was live, 0 not, -1 unknown
     language: str = ""                      # BCP 47; "" when unknown
     channel_digest: str = ""                # digest of the channel id, to group by; "" when unknown
+    published_step_s: float = NAN           # s – resolution of published_s: 1, or 86400 when only the day is known (its start, then)
+    notes: tuple[str, ...] = ()             # what was given and could not be used
 
-# %% ../../nbs/00_core/17_sources.ipynb #314151cd
+# %% ../../nbs/00_core/17_sources.ipynb #9e117bc2
 def plain(
     source: Texts | Meta,           # a source that is held in memory
 ) -> dict[str, Any]:                # JSON values; NaN becomes None
@@ -187,4 +191,4 @@ def plain(
         if isinstance(x, float) and x != x: return None
         if isinstance(x, (list, tuple)): return [clean(v) for v in x]
         return {k: clean(v) for k, v in x.items()} if isinstance(x, dict) else x
-    return clean(asdict(source))
+    return clean({k: v for k, v in asdict(source).items() if k != "notes"})

@@ -84,12 +84,12 @@ def default_work(
     store = Path(store)
     return store.with_name(store.name + "_work")
 
-# %% ../../nbs/00_core/55_store.ipynb #acfa9def
+# %% ../../nbs/00_core/55_store.ipynb #12315729
 def clear_leftovers(
     folder: Path,                       # a run folder or a frames folder; the caller holds the run's lock
 ) -> int:                               # how many were removed
     "Remove the half-written files of a dead run."
-    found = [p for p in folder.rglob("*.part")] if folder.exists() else []
+    found = [p for end in ("*.part", "*.partial") for p in folder.rglob(end)] if folder.exists() else []
     for p in found: shutil.rmtree(p) if p.is_dir() else p.unlink(missing_ok=True)
     return len(found)
 

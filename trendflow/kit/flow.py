@@ -14,7 +14,8 @@ from .image import luma, shrink
 
 # %% auto #0
 __all__ = ['FLOW_SIDE', 'TILES', 'GRADIENT', 'PATCH', 'ALIKE', 'TOLERANCE', 'MIN_POINTS', 'MIN_FOUND', 'MIN_AGREE', 'MIN_SIDE',
-           'dense_flow', 'corners', 'alike', 'track', 'fit_similarity', 'camera_rates', 'PairMotion', 'pair_motion']
+           'dense_flow', 'corners', 'patches', 'sharpen', 'track', 'fit_similarity', 'camera_rates', 'PairMotion',
+           'pair_motion']
 
 # %% ../../nbs/05_kit/flow.ipynb #9487dc06
 FLOW_SIDE = 320         # px – long side for the dense flow
@@ -30,8 +31,8 @@ def dense_flow(
     dis.setFinestScale(1)
     return dis.calc(first, second, None)        # type: ignore[call-overload]
 
-# %% ../../nbs/05_kit/flow.ipynb #80b8efba
-TILES = 32              # tiles along the long side
+# %% ../../nbs/05_kit/flow.ipynb #5d0150c5
+TILES = 26              # tiles along the long side, so about 390 in a wide picture
 GRADIENT = 0.7          # grey levels per px – the weaker gradient of a corner; noise of 2 levels makes 0.4
 
 
@@ -51,29 +52,54 @@ def corners(
     points = np.stack([column * tile + best % tile, row * tile + best // tile], 1)
     return points[tiles.max(1) > GRADIENT ** 2], down * across
 
-# %% ../../nbs/05_kit/flow.ipynb #21c27da7
-PATCH = 5               # px – half the side of the compared patches
+# %% ../../nbs/05_kit/flow.ipynb #2a9042d1
+PATCH = 5               # px – half the side of a patch
+
+
+def patches(
+    picture: np.ndarray,    # [y, x] uint8 – luma
+    at: np.ndarray,         # [point, xy] float32 px – centres
+    half: int = PATCH,      # px – half the side
+) -> np.ndarray:            # [point, pixel] float32 – grey levels, between the pixels where need be
+    "The surroundings of points."
+    dy, dx = np.mgrid[-half:half + 1, -half:half + 1].reshape(2, -1).astype(np.float32)
+    return cv2.remap(picture, at[:, :1] + dx, at[:, 1:] + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+
+
+def _plain(patch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "Patches with mean 0 and contrast 1, and what their contrast was."
+    patch = patch - patch.mean(1, keepdims=True)
+    contrast = np.sqrt((patch * patch).mean(1, keepdims=True) + 0.01)      # 0.1 grey levels: a blank patch has no correlation
+    return patch / contrast, contrast
+
+# %% ../../nbs/05_kit/flow.ipynb #46dfd0e5
+def sharpen(
+    first: np.ndarray,      # [y, x] uint8 – luma
+    second: np.ndarray,     # [y, x] uint8 – luma
+    start: np.ndarray,      # [point, xy] float32 px – corners in `first`
+    guess: np.ndarray,      # [point, xy] float32 px – where they may be in `second`
+    steps: int = 3,         # of Lucas and Kanade
+) -> tuple[np.ndarray, np.ndarray]:     # [point, xy] float32 px: places in `second`; [point] float32: correlation, -1 to 1
+    "Where the surroundings of corners lie in the second picture, and how alike they look there."
+    side = 2 * PATCH + 3
+    wide = patches(first, start, PATCH + 1).reshape(-1, side, side)
+    here, contrast = _plain(wide[:, 1:-1, 1:-1].reshape(len(start), -1))
+    gx = (wide[:, 1:-1, 2:] - wide[:, 1:-1, :-2]).reshape(len(start), -1) / (2 * contrast)
+    gy = (wide[:, 2:, 1:-1] - wide[:, :-2, 1:-1]).reshape(len(start), -1) / (2 * contrast)
+    xx, xy, yy = (gx * gx).sum(1), (gx * gy).sum(1), (gy * gy).sum(1)
+    det, place = xx * yy - xy * xy + 1e-6, guess
+    for _ in range(steps):
+        there, _ = _plain(patches(second, place))
+        alike = (here * there).mean(1)
+        x, y = (np.einsum("ij,ij->i", g, here - there) for g in (gx, gy))
+        step = np.stack([yy * x - xy * y, xx * y - xy * x], 1) / det[:, None]
+        place = place + np.clip(step, -2, 2)
+    return place, alike
+
+# %% ../../nbs/05_kit/flow.ipynb #bdb6b604
 ALIKE = 0.8             # correlation above which two patches show the same thing
 
 
-def _patches(picture: np.ndarray, at: np.ndarray) -> np.ndarray:
-    "Patches around points, [point, pixel] float32, without their mean."
-    dy, dx = np.mgrid[-PATCH:PATCH + 1, -PATCH:PATCH + 1].reshape(2, -1).astype(np.float32)
-    cut = cv2.remap(picture, at[:, :1] + dx, at[:, 1:] + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-    return cut - cut.mean(1, keepdims=True)
-
-
-def alike(
-    first: np.ndarray,      # [y, x] uint8 – luma
-    second: np.ndarray,     # [y, x] uint8 – luma
-    start: np.ndarray,      # [point, xy] float32 px – places in `first`
-    end: np.ndarray,        # [point, xy] float32 px – places in `second`
-) -> np.ndarray:            # [point] float32 – correlation, -1 to 1; 0 for blank patches
-    "How much the surroundings of two places look alike."
-    a, b = _patches(first, start), _patches(second, end)
-    return (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1) + 1)
-
-# %% ../../nbs/05_kit/flow.ipynb #1e420fd9
 def track(
     first: np.ndarray,      # [y, x] uint8 – luma, full size
     second: np.ndarray,     # [y, x] uint8 – luma, full size
@@ -82,14 +108,10 @@ def track(
 ) -> tuple[np.ndarray, np.ndarray]:     # [point] complex128 width: places from the centre, and movements
     "The corners that are found again, with their movement."
     height, width = first.shape
-    scale = width / flow.shape[1]
+    scale = np.float32(width / flow.shape[1])
     start = ((points + 0.5) * scale - 0.5).astype(np.float32)
-    guess = start + flow[points[:, 1], points[:, 0]] * scale
-    end, found, _ = cv2.calcOpticalFlowPyrLK(first, second, start[:, None], guess[:, None].copy(), winSize=(15, 15), maxLevel=0,
-                                             flags=cv2.OPTFLOW_USE_INITIAL_FLOW, criteria=(3, 10, 0.01))
-    end = end[:, 0]
-    inside = (end >= 0).all(1) & (end <= [width - 1, height - 1]).all(1)
-    kept = (found[:, 0] == 1) & inside & (alike(first, second, start, end) > ALIKE)
+    end, alike = sharpen(first, second, start, start + flow[points[:, 1], points[:, 0]] * scale)
+    kept = (alike > ALIKE) & (end >= 0).all(1) & (end <= [width - 1, height - 1]).all(1)
     at, to = ((p[kept] - [(width - 1) / 2, (height - 1) / 2]) @ [1, 1j] / width for p in (start, end))
     return at, to - at
 

@@ -19,7 +19,7 @@ from ..core.errors import UsageError, VideoSkipped
 
 # %% auto #0
 __all__ = ['Packets', 'Source', 'open_video', 'pick_stream', 'read_matrix', 'open_decoder', 'decode_packet', 'read_packets',
-           'probe', 'audit']
+           'probe', 'decode_all', 'restrict']
 
 # %% ../../nbs/10_segment/10_probe.ipynb #dc832548
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,7 +32,7 @@ class Packets:
 
     def __len__(self) -> int: return len(self.pts)
 
-# %% ../../nbs/10_segment/10_probe.ipynb #a30824ff
+# %% ../../nbs/10_segment/10_probe.ipynb #274da815
 @dataclass(frozen=True, eq=False, repr=False)
 class Source:
     "A video file as the Segmenter sees it. Times count from what a player shows at 0."
@@ -65,7 +65,8 @@ class Source:
         return {name: getattr(self, name) for name in names}
 
     def __repr__(self) -> str:
-        rate = "variable rate" if self.variable_frame_rate else f"{self.frame_count / max(self.readable_s - self.start_offset_s, 1e-9):.4g} fps"
+        fps = self.frame_count / max(self.readable_s - self.start_offset_s, 1e-9)
+        rate = "variable rate" if self.variable_frame_rate else f"{fps:.4g} fps"
         turned = f", turned by {self.rotation}°" if self.rotation else ""
         return (f"Source({self.codec} {self.width}×{self.height}{turned}, {self.frame_count} frames, {self.start_offset_s:.3f} to "
                 f"{self.readable_s:.3f} s, {rate}{', audio' if self.has_audio else ''}{', ' + self.note if self.note else ''})")
@@ -234,7 +235,7 @@ def read_packets(
     except MemoryError: raise
     except av.FFmpegError: return
 
-# %% ../../nbs/10_segment/10_probe.ipynb #aeb9a02c
+# %% ../../nbs/10_segment/10_probe.ipynb #b581909e
 @dataclass
 class _Listing:
     "What one pass over the file collects, packet by packet."
@@ -272,8 +273,8 @@ def _list_packets(container: Any, stream: Any, max_s: float, path: str | Path) -
 
 
 def _too_long(path: str | Path, found: str, max_s: float) -> VideoSkipped:
-    return VideoSkipped(f"{Path(path).name}: at most {max_s:g} s are processed, it has {found}. The run is skipped; a profile can allow more.",
-                        code="video_too_long")
+    return VideoSkipped(f"{Path(path).name}: at most {max_s:g} s are processed, it has {found}. "
+                        "The run is skipped; a profile can allow more.", code="video_too_long")
 
 # %% ../../nbs/10_segment/10_probe.ipynb #709494ba
 def _in_order(pts: np.ndarray, shown: np.ndarray) -> np.ndarray:    # [frame] int32 – packets
@@ -294,7 +295,7 @@ def _varies(times_s: np.ndarray, tick_s: float) -> bool:
     "Do the gaps between frames differ by more than rounding to ticks of the clock?"
     return len(times_s) > 2 and float(np.ptp(np.diff(times_s))) > max(0.002, 1.5 * tick_s)
 
-# %% ../../nbs/10_segment/10_probe.ipynb #795f422f
+# %% ../../nbs/10_segment/10_probe.ipynb #b069d9e2
 def _zero_of(container: Any, stream: Any, first_s: Fraction) -> Fraction:    # first_s: start of the chosen stream
     "Time zero: the earliest shown start of all streams with picture or sound, on the container's clock."
     others = [s for s in (*container.streams.video, *container.streams.audio) if s.index != stream.index and s.start_time is not None]
@@ -308,9 +309,10 @@ def _promised_end(container: Any, stream: Any, zero: Fraction) -> tuple[float, b
 
 
 # codecs whose keyframes forget everything before them; others are decoded from the first packet on
-_RESTARTS = frozenset("h264 hevc vp8 vp9 av1 mpeg1video mpeg2video mpeg4 h263 flv1 mjpeg wmv1 wmv2 wmv3 vc1 msmpeg4v2 msmpeg4v3 prores dnxhd theora".split())
+_RESTARTS = frozenset("h264 hevc vp8 vp9 av1 mpeg1video mpeg2video mpeg4 h263 flv1 mjpeg "
+                      "wmv1 wmv2 wmv3 vc1 msmpeg4v2 msmpeg4v3 prores dnxhd theora".split())
 
-# %% ../../nbs/10_segment/10_probe.ipynb #51a95472
+# %% ../../nbs/10_segment/10_probe.ipynb #2c458b37
 def probe(
     path: str | Path,               # a video file; raises UsageError when there is none
     *,
@@ -324,8 +326,8 @@ def probe(
         if promised > max_s: raise _too_long(path, f"{promised:.1f} s", max_s)
         listing = _list_packets(container, video, max_s, path)
         if listing.first is None: raise _unreadable(path, "no frame can be decoded")
-        source = _describe(container, video, listing)
-    if not source.frame_count: source = audit(path, source)             # a file without times
+        source, rate = _describe(container, video, listing), float(video.average_rate or video.guessed_rate or 25)
+    if None in listing.pts: source = _count_frames(path, source, rate)
     if not source.frame_count: raise _unreadable(path, "no frame is ever shown")
     if source.readable_s - source.start_offset_s > max_s: raise _too_long(path, f"{source.readable_s:.1f} s", max_s)
     return source
@@ -369,25 +371,35 @@ def _pixel_aspect(stream: Any, rotation: int) -> float:
     if not 0.25 <= stored <= 4 or abs(stored - 1) < 0.025: return 1.0
     return round(1 / stored if rotation % 180 else stored, 6)
 
-# %% ../../nbs/10_segment/10_probe.ipynb #2a39f1c9
-def audit(
+# %% ../../nbs/10_segment/10_probe.ipynb #7ad30b35
+def decode_all(
     path: str | Path,               # the file
     source: Source,                 # its record
-) -> Source:                        # frames are those that the decoder gives; decoding starts at the first packet from now on
-    "The record with only those frames that can be decoded. It decodes the whole file once."
-    came: list[int] = []
+) -> Iterator[tuple[int, Any]]:     # number of the packet, frame of PyAV
+    "Every frame that a decoder gives which reads the file from its first packet on, in the order in which they come."
     with open_video(path) as container:
         video = container.streams[source.stream_index]
-        context, rate = open_decoder(video), float(video.average_rate or video.guessed_rate or 25)
-        for _, packet in read_packets(container, video): came += [f.opaque for f in decode_packet(context, packet)]
-        came += [f.opaque for f in decode_packet(context, None)]
-    packet_of, known = np.array([i for i in came if i is not None], np.int32), source.packet_of
-    if source.packets.pts[:1].tolist() == [-1] and not len(known):
-        times_s = np.round(np.arange(len(packet_of)) / rate, 9)
-        end_s = round(len(packet_of) / rate, 9)
-        return replace(source, sparse=False, times_s=times_s, packet_of=packet_of, frame_count=len(packet_of), duration_s=end_s, readable_s=end_s)
-    stays = np.isin(known, packet_of)
+        context = open_decoder(video)
+        for _, packet in read_packets(container, video): yield from ((f.opaque, f) for f in decode_packet(context, packet))
+        yield from ((f.opaque, f) for f in decode_packet(context, None))
+
+
+def restrict(
+    source: Source,                 # record of a file
+    came: np.ndarray,               # [frame] int – packets whose frames can be decoded
+) -> Source:                        # from now on decoding starts at the first packet
+    "The record with only those frames that can be decoded."
+    stays = np.isin(source.packet_of, came)
     times_s, lost = source.times_s[stays], int((~stays).sum())
-    end_s = source.readable_s if len(stays) and stays[-1] else _end_of(times_s, 0.0) if len(times_s) else 0.0
-    return replace(source, sparse=False, times_s=times_s, packet_of=known[stays], frame_count=len(times_s), readable_s=end_s,
-                   start_offset_s=float(times_s[0]) if len(times_s) else 0.0, note=f"{lost} of {len(known)} frames cannot be decoded" if lost else source.note)
+    if not len(times_s): return replace(source, sparse=False, frame_count=0, times_s=times_s, packet_of=source.packet_of[:0], readable_s=0.0)
+    return replace(source, sparse=False, frame_count=len(times_s), times_s=times_s, packet_of=source.packet_of[stays],
+                   readable_s=source.readable_s if stays[-1] else _end_of(times_s, 0.0), start_offset_s=float(times_s[0]),
+                   note=f"{lost} of {len(stays)} frames cannot be decoded" if lost else source.note)
+
+
+def _count_frames(path: str | Path, source: Source, rate: float) -> Source:
+    "The record of a file without times: frames in the order in which they come, at the stream's nominal rate."
+    packet_of = np.array([number for number, _ in decode_all(path, source)], np.int32)
+    end_s = round(len(packet_of) / rate, 9)
+    return replace(source, sparse=False, frame_count=len(packet_of), times_s=np.round(np.arange(len(packet_of)) / rate, 9),
+                   packet_of=packet_of, duration_s=end_s, readable_s=end_s)
