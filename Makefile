@@ -35,7 +35,7 @@ $(VENV)/bin/python:
 
 $(VENV)/bin/uv: | $(VENV)/bin/python
 	@$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev/null
-	@$(PY) -m pip install --quiet --disable-pip-version-check uv
+	@$(PY) -m pip install -qq --disable-pip-version-check uv
 
 $(VENV)/.dev: $(PACKAGING) | $(VENV)/bin/uv
 	@echo "installing trendflow with everything that tests and docs need"

@@ -114,7 +114,7 @@ def page_cell(cell: dict, turn) -> dict | None:
 
 def write_page(nb: Notebook, links: Links) -> None:
     "One page out of a processed notebook: heading again, no raw cells, documentation as text, links turned."
-    title, subtitle = nb.heading
+    title, subtitle = nb.heading[0], links.turn(nb.heading[1], nb.page)
     raw = json.loads((PROC / nb.name).read_text(encoding="utf-8"))
     cells = [markdown(f"# {title}\n\n> {subtitle}" if subtitle else f"# {title}")]
     turned = [page_cell(cell, lambda text: links.turn(text, nb.page)) for cell in ordered(raw["cells"], definition_lines(nb))]

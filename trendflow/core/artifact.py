@@ -316,7 +316,7 @@ def _as_declared(c: Contract, result: Mapping[str, Any]) -> dict[str, np.ndarray
             out[name] = out[name].astype(a.dtype)
     return out
 
-# %% ../../nbs/00_core/50_artifact.ipynb #8c6b7944
+# %% ../../nbs/00_core/50_artifact.ipynb #40e717e6
 def make_artifact(
     c: Contract,                            # declaration
     result: Mapping[str, Any] | Empty,      # what the component returned
@@ -337,7 +337,7 @@ def make_artifact(
     spec = schema(c)
     given = {k: v for axis, a in spec["axes"].items() if axis not in c.opens for k in a["coords"] if (v := coords.get(k)) is not None}
     arrays = given | (_blanks(c, coords) if isinstance(result, Empty) else _as_declared(c, result))
-    arrays |= {a.mask: ~np.isnan(arrays[a.name]) for a in c.outputs if a.nullable and a.name in arrays and arrays[a.name].dtype.kind == "f"}
+    arrays |= {a.mask: np.asarray(~np.isnan(arrays[a.name])) for a in c.outputs if a.nullable and a.name in arrays and arrays[a.name].dtype.kind == "f"}
     meta = {"producer": c.id, "producer_version": c.version, "schema_version": c.schema_version, "created_at": now(),
             "platform_id": identity.platform_id, "video_id": identity.video_id, "run_id": identity.run_id, "config_hash": identity.config_hash,
             "sampling_policy_version": SAMPLING_POLICY_VERSION, "dataprocessor_version": DATAPROCESSOR_VERSION, "status": status, "empty_reason": reason,

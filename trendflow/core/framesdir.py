@@ -70,7 +70,7 @@ def _mapped(path: Path, view: dict[str, Any]) -> np.ndarray:
     if pixels.shape == want and pixels.dtype == np.uint8: return pixels
     raise ContractError(f"{path}: expected uint8 {want}, got {pixels.dtype} {pixels.shape}. {_AGAIN}")
 
-# %% ../../nbs/00_core/58_framesdir.ipynb #d36d4a89
+# %% ../../nbs/00_core/58_framesdir.ipynb #4c74c239
 @dataclass(frozen=True, eq=False)
 class FramesDir:
     "A frames folder, opened for reading."
@@ -85,7 +85,7 @@ class FramesDir:
     def views(self) -> list[str]: return list(self.metadata["views"])
 
     @property
-    def duration_s(self) -> float: return float(self.metadata["source"]["duration_s"])
+    def duration_s(self) -> float: return float(self.metadata["source"]["readable_s"])
 
     def store(self, view: str) -> np.ndarray:       # [row, y, x, rgb] uint8, mapped; raises MissingInput or ContractError
         "The pictures of a view, as they lie on disk."

@@ -68,7 +68,7 @@ def pulse_strength(
     found = (np.interp(lags, np.arange(n), correlation) * fits).sum(axis=0) / fits.sum(axis=0)
     return np.where(period <= 0.5 * n, found, -1.0)
 
-# %% ../../nbs/05_kit/tempo.ipynb #69195c6b
+# %% ../../nbs/05_kit/tempo.ipynb #d96d0264
 @dataclass(frozen=True)
 class Pulse:
     "The beat of one window."
@@ -91,8 +91,9 @@ def pulse(
     on, off = pulse_strength(correlation), pulse_strength(correlation, shift=0.5)
     k = int(np.argmax((on + 0.5 * np.minimum(off, 0)) * np.where(on > 0, _TASTE, 1)))
     best = float(on[k])
-    seen = np.concatenate([pulse_strength(correlation, BPM[k] * np.array([0.5, 1, 2]))])
-    confidence = float(np.clip((seen[:2].max() - CHANCE / (len(strength) / FPS)) / SPAN, 0, 1))
+    seen = pulse_strength(correlation, BPM[k] * np.array([0.5, 1, 2]))
+    seconds = len(strength) / FPS
+    confidence = float(np.clip((seen[:2].max() - CHANCE / seconds) / SPAN, 0, 1) * np.clip((seconds - 2) / 4, 0, 1))
     return Pulse(float(BPM[k]), confidence, best, float(seen[0]), float(seen[2]))
 
 # %% ../../nbs/05_kit/tempo.ipynb #d3d076c0

@@ -17,9 +17,9 @@ import regex
 __all__ = ['SCRIPTS', 'MARKS', 'characters', 'fold', 'words', 'spaced', 'scripts', 'upper_share', 'shouted_share', 'styled_share',
            'emojis', 'marks', 'hashtags', 'prose', 'chapters', 'variety', 'lix', 'phrase_counts']
 
-# %% ../../nbs/05_kit/words.ipynb #748abded
+# %% ../../nbs/05_kit/words.ipynb #97282912
 # Flags first: the library's own \X looks back over a whole run of them, which is quadratic.
-_CLUSTER = regex.compile(r"\p{Regional_Indicator}{1,2}+[\p{M}\uFE0F]*+|\X")
+_CLUSTER = regex.compile(r"\p{Regional_Indicator}{1,2}+[\p{M}\uFE0F\u200d]*+|\X")
 
 
 def characters(
@@ -181,14 +181,15 @@ def lix(
     sentences = sum(max(len(regex.findall(r"[.!?…]++(?=\s|$)", line.strip().rstrip(".!?…") + ".")), 1) for line in lines)
     return len(tokens) / sentences + 100 * sum(len(w) > 6 for w in tokens) / len(tokens)
 
-# %% ../../nbs/05_kit/words.ipynb #baf42b03
+# %% ../../nbs/05_kit/words.ipynb #f127c31b
 @lru_cache(maxsize=8)
 def _matchers(phrases: tuple[tuple[str, tuple[str, ...]], ...]) -> dict[str, regex.Pattern]:
     "One pattern per kind, longest phrase first."
     def pattern(phrase: str) -> str:
         body = r"\s+".join(regex.escape(part, special_only=True) for part in fold(phrase.removesuffix("*")).split())
         free = regex.search(rf"[{_SPACELESS}]", phrase)
-        return body if free else rf"(?<!\w){body}" + (r"\w*+" if phrase.endswith("*") else r"(?!\w)")
+        start = r"(?<!\w)" if regex.match(r"\w", phrase) else ""
+        return body if free else start + body + (r"\w*+" if phrase.endswith("*") else r"(?!\w)")
     return {kind: regex.compile("|".join(pattern(p) for p in sorted(listed, key=len, reverse=True))) for kind, listed in phrases}
 
 

@@ -25,7 +25,7 @@ from .task import MemoryWatch, Task, failure, run_task
 from .threads import cores, limit_threads
 
 # %% auto #0
-__all__ = ['Job', 'needs', 'parts_of', 'stored_parts', 'Settler', 'Step', 'run_steps', 'execute', 'environment']
+__all__ = ['Job', 'needs', 'parts_of', 'stored_parts', 'elsewhere', 'Settler', 'Step', 'run_steps', 'execute', 'environment']
 
 # %% ../../nbs/60_run/20_executor.ipynb #8effa245
 @dataclass(eq=False)
@@ -65,7 +65,7 @@ def parts_of(
                for s in sorted(named)}
     return key_parts(c, config=config, sources=sources, looked_at=job.looked_at(name), reads=dict(reads), model_signature=model_signature([]))
 
-# %% ../../nbs/60_run/20_executor.ipynb #536be71e
+# %% ../../nbs/60_run/20_executor.ipynb #eee80ba0
 def stored_parts(
     run_dir: RunPaths,                      # a run
     name: str,                              # component
@@ -75,7 +75,11 @@ def stored_parts(
     return Artifact.open(path).meta["inputs"] if path.exists() else None
 
 
-def _elsewhere(job: Job, name: str, key: str) -> tuple[str, Artifact] | None:
+def elsewhere(
+    job: Job,                               # run
+    name: str,                              # component
+    key: str,                               # component key
+) -> tuple[str, Artifact] | None:           # run id, artifact; None when there is none
     "An artifact with this key in another run of the same video."
     p = job.paths
     for folder in runs(p.store, p.video_id):
@@ -87,7 +91,7 @@ def _elsewhere(job: Job, name: str, key: str) -> tuple[str, Artifact] | None:
         if made.meta["component_key"] == key: return folder.name, made
     return None
 
-# %% ../../nbs/60_run/20_executor.ipynb #23624315
+# %% ../../nbs/60_run/20_executor.ipynb #7b21a87a
 class Settler:
     "Decides for each component: kept, reused, or to be computed."
 
@@ -123,7 +127,7 @@ class Settler:
             self.know(name, made.status)
             return told if told and told["component_key"] == key and told["status"] == made.status else _found(self.job, made, None)
         if path.exists() and told: self._note(name, parts)
-        if (other := _elsewhere(self.job, name, key)) is None: return None
+        if (other := elsewhere(self.job, name, key)) is None: return None
         run_id, made = other
         write_artifact(rehome(made, self.job.identity, self._positions(made)), path)
         self.know(name, made.status)

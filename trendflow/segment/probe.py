@@ -18,8 +18,8 @@ import numpy as np
 from ..core.errors import UsageError, VideoSkipped
 
 # %% auto #0
-__all__ = ['Packets', 'Source', 'open_video', 'pick_stream', 'read_matrix', 'open_decoder', 'decode_packet', 'read_packets',
-           'probe', 'decode_all', 'restrict']
+__all__ = ['Packets', 'Source', 'open_video', 'pick_stream', 'read_matrix', 'Decoder', 'read_packets', 'probe', 'decode_all',
+           'restrict']
 
 # %% ../../nbs/10_segment/10_probe.ipynb #dc832548
 @dataclass(frozen=True, eq=False, repr=False)
@@ -195,26 +195,37 @@ def read_matrix(
     angle = np.degrees(np.arctan2(b - c, a + d)) if a or b or c or d else 0.0
     return int(round(angle / 90)) % 4 * 90, bool(mirrored)
 
-# %% ../../nbs/10_segment/10_probe.ipynb #a69148f3
-def open_decoder(
-    stream: Any,                    # video stream of an open container
-    threads: int = 1,               # decoder threads
-) -> Any:                           # its codec context
-    "The decoder of a stream. Each frame carries the number of its packet in `opaque`."
-    context = stream.codec_context
-    context.thread_count = threads
-    context.copy_opaque = True
-    return context
+# %% ../../nbs/10_segment/10_probe.ipynb #5b1fa3c6
+class Decoder:
+    "The decoder of a stream. It knows from which packet each frame comes, and whether anything was damaged."
 
+    def __init__(self, stream: Any, threads: int = 1):          # video stream of an open container
+        self.context = stream.codec_context
+        self.context.thread_count = threads
+        self.context.copy_opaque = True
+        self.damaged = False        # a packet was refused, or a frame is not whole
 
-def decode_packet(
-    context: Any,                   # decoder
-    packet: Any,                    # a packet, or None to get what the decoder still holds
-) -> list[Any]:                     # frames of PyAV
-    "What comes out of the decoder. A packet that it refuses gives no frame."
-    try: return context.decode(packet)
-    except MemoryError: raise
-    except av.FFmpegError: return []
+    def send(self, packet: Any, number: int) -> list[tuple[int, Any]]:      # number of the packet, frame of PyAV
+        "What comes out after one more packet. A packet that is refused gives no frame."
+        packet.opaque = [number]    # a new object each time: PyAV finds it again by its identity
+        return self._frames(packet)
+
+    def drain(self) -> list[tuple[int, Any]]:
+        "What the decoder still holds. Flush it before the next packet."
+        return self._frames(None)
+
+    def flush(self) -> None:
+        "Forget everything."
+        self.context.flush_buffers()
+        self.damaged = False
+
+    def _frames(self, packet: Any) -> list[tuple[int, Any]]:
+        try: frames = self.context.decode(packet)
+        except MemoryError: raise
+        except av.error.EOFError: return []
+        except av.FFmpegError: frames, self.damaged = [], True
+        self.damaged = self.damaged or any(f.is_corrupt for f in frames)
+        return [(f.opaque[0], f) for f in frames if f.opaque is not None]
 
 
 def read_packets(
@@ -230,12 +241,11 @@ def read_packets(
             mine = packet.stream_index == stream.index
             if mine and packet.is_corrupt: return           # the bytes end inside this packet
             number += mine
-            packet.opaque = number
             yield (number if mine else -1), packet
     except MemoryError: raise
     except av.FFmpegError: return
 
-# %% ../../nbs/10_segment/10_probe.ipynb #b581909e
+# %% ../../nbs/10_segment/10_probe.ipynb #c6ecf190
 @dataclass
 class _Listing:
     "What one pass over the file collects, packet by packet."
@@ -251,8 +261,8 @@ class _Listing:
 
 def _list_packets(container: Any, stream: Any, max_s: float, path: str | Path) -> _Listing:
     "One pass over the file. It also decodes, until the first frame has come out."
-    context, codec = open_decoder(stream), stream.codec_context.codec.canonical_name
-    out = _Listing(_Facts(codec, _length_size(codec, context.extradata)))
+    decoder, codec = Decoder(stream), stream.codec_context.codec.canonical_name
+    out = _Listing(_Facts(codec, _length_size(codec, stream.codec_context.extradata)))
     earliest = None
     for number, packet in read_packets(container, stream, tuple(container.streams.audio)):
         pts, length = packet.pts if packet.pts is not None else packet.dts, packet.duration or 0
@@ -267,8 +277,8 @@ def _list_packets(container: Any, stream: Any, max_s: float, path: str | Path) -
         if pts is not None:
             earliest = pts if earliest is None else min(earliest, pts)
             if (pts - earliest) * stream.time_base > max_s: raise _too_long(path, f"more than {max_s:g} s of pictures", max_s)
-        if out.first is None: out.first = next(iter(decode_packet(context, packet)), None)
-    if out.first is None: out.first = next(iter(decode_packet(context, None)), None)
+        if out.first is None: out.first = next((f for _, f in decoder.send(packet, number)), None)
+    if out.first is None: out.first = next((f for _, f in decoder.drain()), None)
     return out
 
 
@@ -371,7 +381,7 @@ def _pixel_aspect(stream: Any, rotation: int) -> float:
     if not 0.25 <= stored <= 4 or abs(stored - 1) < 0.025: return 1.0
     return round(1 / stored if rotation % 180 else stored, 6)
 
-# %% ../../nbs/10_segment/10_probe.ipynb #7ad30b35
+# %% ../../nbs/10_segment/10_probe.ipynb #cdcfde3b
 def decode_all(
     path: str | Path,               # the file
     source: Source,                 # its record
@@ -379,9 +389,9 @@ def decode_all(
     "Every frame that a decoder gives which reads the file from its first packet on, in the order in which they come."
     with open_video(path) as container:
         video = container.streams[source.stream_index]
-        context = open_decoder(video)
-        for _, packet in read_packets(container, video): yield from ((f.opaque, f) for f in decode_packet(context, packet))
-        yield from ((f.opaque, f) for f in decode_packet(context, None))
+        decoder = Decoder(video)
+        for number, packet in read_packets(container, video): yield from decoder.send(packet, number)
+        yield from decoder.drain()
 
 
 def restrict(

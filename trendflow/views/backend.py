@@ -25,9 +25,10 @@ from ..core.errors import ArtifactError, UsageError
 # %% auto #0
 __all__ = ['udunits', 'Member', 'dims_of', 'dataset', 'TrendflowBackend', 'run_attrs']
 
-# %% ../../nbs/70_views/10_backend.ipynb #e3fbd2ae
-_UDUNITS = {**dict.fromkeys(("1/s", "frame/s", "width/s", "diagonal/s", "log/s", "words/s"), "s-1"), **dict.fromkeys(("1/min", "bpm"), "min-1"),
-            **dict.fromkeys(("row", "id", "code"), "1"), **dict.fromkeys(("words", "characters"), "count"), "deg": "degree", "deg/s": "degree s-1"}
+# %% ../../nbs/70_views/10_backend.ipynb #03db1033
+_PLAIN = {"s-1": ("1/s", "frame/s", "width/s", "diagonal/s", "log/s", "words/s"), "min-1": ("1/min", "bpm"), "1": ("row", "id", "code"),
+          "count": ("words", "characters"), "degree": ("deg",), "degree s-1": ("deg/s",)}
+_UDUNITS = {ours: theirs for theirs, many in _PLAIN.items() for ours in many}
 
 
 def udunits(
@@ -108,7 +109,7 @@ def _arrays(schema: dict[str, Any], read: Callable[[str], Any]) -> dict[str, xr.
         if a["nullable"]: out[mask] = xr.Variable(dims, read(mask), {"long_name": f"True where {name} has a value"})
     return out
 
-# %% ../../nbs/70_views/10_backend.ipynb #3b499167
+# %% ../../nbs/70_views/10_backend.ipynb #d3b24e9b
 _ATTRS = ("producer", "producer_version", "schema_version", "status", "empty_reason", "platform_id", "video_id", "run_id", "created_at",
           "config_hash", "sampling_policy_version", "dataprocessor_version", "model_signature", "component_key", "content_digest",
           "device_used", "seed")
@@ -130,7 +131,8 @@ def dataset(
         array = artifact.arrays[name]
         if artifact.path is None: return array
         return indexing.LazilyIndexedArray(Member(str(artifact.path), name, artifact.meta["content_digest"], array))
-    ds = xr.Dataset(_arrays(artifact.schema, read), _coords(artifact.schema, read), _attrs(artifact.meta))
+    declared = {**artifact.schema, "arrays": {k: artifact.schema["arrays"][k] for k in artifact.arrays if k in artifact.schema["arrays"]}}
+    ds = xr.Dataset(_arrays(declared, read), _coords(declared, read), _attrs(artifact.meta))
     if artifact.path is not None: ds.encoding["source"] = str(artifact.path)
     return ds.set_xindex("times_s") if index_times and "times_s" in ds.coords else ds
 
