@@ -87,7 +87,7 @@ class _Sound:
         covered = np.minimum(end_s, self.coverage[1]) - np.maximum(start_s, self.coverage[0])
         return np.clip(covered / np.maximum(end_s - start_s, 1e-9), 0, 1)
 
-# %% ../../nbs/00_core/18_audio.ipynb #61cdf605
+# %% ../../nbs/00_core/18_audio.ipynb #cd79f0ab
 SILENT_PEAK, SILENT_RMS = 1e-3, 1e-4
 
 
@@ -103,7 +103,7 @@ class _Derived(_Sound):
         "One channel at any rate."
         if rate == self.rate and self.channels == 1: return self._samples[:, 0]
         return self._once(f"mono_{rate}", (resampled_length(self.n_samples, self.rate, rate),),
-                          resample_blocks(_Mean(self._samples), self.rate, rate))
+                          resample_blocks(_Mean(self._samples), self.rate, rate))        # type: ignore[arg-type]
 
     def stft(self, rate: int, n_fft: int, hop: int, window: str = "hann") -> np.ndarray:    # [frame, bin] float32
         "Magnitudes of the spectrum of `mono(rate)`; frame i is centred on i * hop / rate seconds."
@@ -127,7 +127,7 @@ class _Derived(_Sound):
             self._kept[name] = _in_memory(shape, blocks) if self._cache is None else _in_file(self._cache / f"{name}.npy", shape, blocks)
         return self._kept[name]
 
-# %% ../../nbs/00_core/18_audio.ipynb #e8939db3
+# %% ../../nbs/00_core/18_audio.ipynb #08336aad
 class Audio(_Derived):
     "The sound of one video on the video's time axis, with derived signals that are computed once."
     _source: Path | None = None                         # WAV file that the samples are mapped from
@@ -158,7 +158,7 @@ class Audio(_Derived):
         if x.ndim not in (1, 2): raise ContractError(f"Audio: expected [sample] or [sample, channel], got {x.ndim} dims.")
         return cls(_locked(x[:, None] if x.ndim == 1 else x), rate, coverage)
 
-    def __reduce__(self):       # in another process the files are mapped anew, never copied
+    def __reduce__(self) -> tuple:              # in another process the files are mapped anew, never copied
         if self._source is not None: return Audio.open, (self._source, self._cache)
         return Audio, (np.asarray(self._samples), self.rate, self.coverage)
 

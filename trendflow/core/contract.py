@@ -70,7 +70,7 @@ def _input(parameter: inspect.Parameter, hint: Any) -> Input:
     kind = "source" if parameter.name in SOURCES else "component"
     return Input(parameter.name, kind, parameter.name, may_be_empty, optional)
 
-# %% ../../nbs/00_core/20_contract.ipynb #219e7e76
+# %% ../../nbs/00_core/20_contract.ipynb #f72d697a
 COSTS = {"cpu": 300.0, "cpu_heavy": 1800.0, "gpu": 1800.0}         # s – a worker that takes longer is stopped, when isolated
 FAMILIES = ("visual", "audio", "text")
 KINDS = ("core", "module", "audio", "text")
@@ -96,6 +96,7 @@ class Contract:
     axes: dict[str, str] = field(default_factory=dict)      # axis opened elsewhere → parameter it comes from
     empty: dict[str, str] = field(default_factory=dict)     # legal reasons and when they hold
     models: tuple[str, ...] | Callable[[dict], tuple[str, ...]] = ()    # keys of the model lock
+    assets: tuple[str, ...] = ()            # data files of the package that it reads
     cost: str = "cpu"                       # of COSTS
     threads: int = 1                        # threads that it uses; a constant, for equal numbers on every machine
     atol: float = 0.0                       # two runs may differ by so much; 0 is exact

@@ -17,7 +17,7 @@ __all__ = ['FLOW_SIDE', 'TILES', 'GRADIENT', 'PATCH', 'ALIKE', 'TOLERANCE', 'MIN
            'dense_flow', 'corners', 'patches', 'sharpen', 'track', 'fit_similarity', 'camera_rates', 'PairMotion',
            'pair_motion']
 
-# %% ../../nbs/05_kit/flow.ipynb #9487dc06
+# %% ../../nbs/05_kit/flow.ipynb #51c6ce7a
 FLOW_SIDE = 320         # px – long side for the dense flow
 
 
@@ -29,7 +29,7 @@ def dense_flow(
     if cv2.getNumThreads() != 1: cv2.setNumThreads(1)
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     dis.setFinestScale(1)
-    return dis.calc(first, second, None)        # type: ignore[call-overload]
+    return dis.calc(first, second, None)
 
 # %% ../../nbs/05_kit/flow.ipynb #5d0150c5
 TILES = 26              # tiles along the long side, so about 390 in a wide picture

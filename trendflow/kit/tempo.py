@@ -123,7 +123,7 @@ def overall(
     same = agrees(bpm, best, octaves=False) & (weight > 0)
     return float(np.median(bpm[same])), float((weight * agrees(bpm, best)).sum() / len(pulses))
 
-# %% ../../nbs/05_kit/tempo.ipynb #cfaac422
+# %% ../../nbs/05_kit/tempo.ipynb #2555c213
 def onsets(
     strength: np.ndarray,       # [frame] – onset strength
 ) -> np.ndarray:                # [onset] float64 s – from the first frame
@@ -133,6 +133,6 @@ def onsets(
     peak = (middle > strength[:-2]) & (middle >= strength[2:]) & (middle > _averaged(strength, np.full(21, 1 / 21))[1:-1] + 1.5)
     at, kept = np.flatnonzero(peak) + 1, list[int]()
     for i in at:
-        if kept and i - kept[-1] < 0.05 * FPS: kept[-1] = i if strength[i] > strength[kept[-1]] else kept[-1]
+        if kept and i - kept[-1] < 0.05 * FPS: kept[-1] = int(i) if strength[i] > strength[kept[-1]] else kept[-1]
         else: kept.append(int(i))
     return (np.array(kept, dtype=np.float64) - 0.5) / FPS                       # a rise lies between two frames

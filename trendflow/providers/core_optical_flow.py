@@ -19,7 +19,7 @@ from ..kit.flow import PairMotion, pair_motion
 # %% auto #0
 __all__ = ['core_optical_flow']
 
-# %% ../../nbs/20_providers/core_optical_flow.ipynb #f2ed12cd
+# %% ../../nbs/20_providers/core_optical_flow.ipynb #ce832b56
 _NULL: dict[str, Any] = {"nullable": True, "zero_ok": True}         # a static clip really has no movement
 _OUTPUTS = [
     Array("dt_s", ("frame",), unit="s", doc="time from the frame to its partner"),
@@ -30,7 +30,8 @@ _OUTPUTS = [
     Array("moving_share", ("frame",), doc="share of the picture that moves faster than moving_from, 0 to 1",
           pool=("mean",), token="mean", **_NULL),
     Array("camera", ("frame", "axis"), unit=("width/s", "width/s", "log/s", "deg/s"), labels={"axis": CAMERA},
-          doc="camera model: camera to the right and down, picture grows, picture turns clockwise", pool=("mean", "std"), token="mean", **_NULL),
+          doc="camera model: camera to the right and down, picture grows, picture turns clockwise",
+          pool=("mean", "std"), token="mean", **_NULL),
     Array("residual_mean", ("frame",), unit="width/s", doc="mean flow left after the camera model",
           pool=("mean", "p90"), token="mean", **_NULL),
     Array("inlier_share", ("frame",), doc="share of tracked corners that follow the camera model, 0 to 1",

@@ -235,7 +235,7 @@ def _decode(path: str | os.PathLike, sheet: _Sheet, info: AudioInfo, time_zero_s
             sheet.put(position, block)
             if sheet.at >= sheet.total: return
 
-# %% ../../nbs/10_segment/40_audio.ipynb #94ec62a3
+# %% ../../nbs/10_segment/40_audio.ipynb #dfb96000
 def write_segments(
     folder: str | os.PathLike,                  # `audio` of the frames_dir
     info: AudioInfo,                            # what was decoded
@@ -244,10 +244,10 @@ def write_segments(
     anchor_times_s: Sequence[float] | np.ndarray = (),      # [frame] s
 ) -> None:                                      # writes segments.json
     "`segments.json`: where each family looks."
-    entries = {}
-    for name, rule in families.items() if info.audio_coverage else ():
+    entries, (start, end) = {}, info.audio_coverage or [0.0, 0.0]
+    for name, rule in families.items() if info.audio_present else ():
         if name == "primary" and anchor is None: continue
-        windows = around(np.asarray(anchor_times_s), info.video_duration_sec, float(rule.window_s or 2)) if name == "primary" else lay(*info.audio_coverage, rule)
+        windows = around(np.asarray(anchor_times_s), info.video_duration_sec, float(rule.window_s or 2)) if name == "primary" else lay(start, end, rule)
         entries[name] = family_entry(windows, rule, RATE)
     _write_json(Path(folder) / "segments.json", dict(
         schema_version="audio_segments_v1", anchor_component=anchor, families=entries, **{k: getattr(info, k) for k in (

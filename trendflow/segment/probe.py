@@ -18,14 +18,17 @@ import numpy as np
 from ..core.errors import UsageError, VideoSkipped
 
 # %% auto #0
-__all__ = ['Packets', 'Source', 'open_video', 'pick_stream', 'read_matrix', 'Decoder', 'read_packets', 'probe', 'decode_all',
-           'restrict']
+__all__ = ['NO_TIME', 'Packets', 'Source', 'open_video', 'pick_stream', 'read_matrix', 'Decoder', 'read_packets', 'probe',
+           'decode_all', 'restrict']
 
-# %% ../../nbs/10_segment/10_probe.ipynb #dc832548
+# %% ../../nbs/10_segment/10_probe.ipynb #b3035be7
+NO_TIME = -1 << 62
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Packets:
     "The packets of the video stream in decode order."
-    pts: np.ndarray                 # [packet] int64 ticks – presentation time, -1 everywhere in a file without times
+    pts: np.ndarray                 # [packet] int64 ticks – presentation time, NO_TIME everywhere in a file without such times
     keyframe: np.ndarray            # [packet] bool – decoding may start here
     shown: np.ndarray               # [packet] bool – False: cut off by an edit list, or never on screen
     nonref: np.ndarray              # [packet] bool – no other picture needs it (H.264 and HEVC; False elsewhere)
@@ -245,12 +248,13 @@ def read_packets(
     except MemoryError: raise
     except av.FFmpegError: return
 
-# %% ../../nbs/10_segment/10_probe.ipynb #c6ecf190
+# %% ../../nbs/10_segment/10_probe.ipynb #c57da19b
 @dataclass
 class _Listing:
     "What one pass over the file collects, packet by packet."
     facts: _Facts
-    pts: list[int | None] = field(default_factory=list)
+    pts: list[int | None] = field(default_factory=list)         # the decoding time where there is no other
+    dts: list[int | None] = field(default_factory=list)
     duration: list[int] = field(default_factory=list)
     keyframe: list[bool] = field(default_factory=list)
     discard: list[bool] = field(default_factory=list)
@@ -270,6 +274,7 @@ def _list_packets(container: Any, stream: Any, max_s: float, path: str | Path) -
         if number < 0: continue
         out.facts.add(packet)
         out.pts.append(pts)
+        out.dts.append(packet.dts)
         out.duration.append(length)
         out.keyframe.append(packet.is_keyframe)
         out.discard.append(packet.is_discard)
@@ -322,7 +327,7 @@ def _promised_end(container: Any, stream: Any, zero: Fraction) -> tuple[float, b
 _RESTARTS = frozenset("h264 hevc vp8 vp9 av1 mpeg1video mpeg2video mpeg4 h263 flv1 mjpeg "
                       "wmv1 wmv2 wmv3 vc1 msmpeg4v2 msmpeg4v3 prores dnxhd theora".split())
 
-# %% ../../nbs/10_segment/10_probe.ipynb #2c458b37
+# %% ../../nbs/10_segment/10_probe.ipynb #f9c5a521
 def probe(
     path: str | Path,               # a video file; raises UsageError when there is none
     *,
@@ -337,17 +342,18 @@ def probe(
         listing = _list_packets(container, video, max_s, path)
         if listing.first is None: raise _unreadable(path, "no frame can be decoded")
         source, rate = _describe(container, video, listing), float(video.average_rate or video.guessed_rate or 25)
-    if None in listing.pts: source = _count_frames(path, source, rate)
+    if source.packets.pts[0] == NO_TIME: source = _by_output(path, source, listing.dts, rate)
     if not source.frame_count: raise _unreadable(path, "no frame is ever shown")
     if source.readable_s - source.start_offset_s > max_s: raise _too_long(path, f"{source.readable_s:.1f} s", max_s)
     return source
 
-# %% ../../nbs/10_segment/10_probe.ipynb #4ef3f859
+# %% ../../nbs/10_segment/10_probe.ipynb #a0f60a41
 def _describe(container: Any, video: Any, listing: _Listing) -> Source:
     "The record of a listed file."
     facts, tick, first = listing.facts, video.time_base, listing.first
-    timed = all(t is not None for t in listing.pts)
-    pts = np.array(listing.pts if timed else [-1] * len(listing.pts), np.int64)
+    # AVI stores only the order of decoding; where that is not the order of showing, its presentation times are guesses
+    timed = None not in listing.pts and not (container.format.name == "avi" and video.codec_context.has_b_frames)
+    pts = np.array(listing.pts if timed else [NO_TIME] * len(listing.pts), np.int64)
     shown = ~(np.array(listing.discard, bool) | np.array(facts.hidden, bool))
     layer, keyframe = np.array(facts.nonref, np.int64), np.array(listing.keyframe, bool)
     packets = Packets(pts, keyframe, shown, (layer >= 0) & (layer == facts.layers))
@@ -381,7 +387,7 @@ def _pixel_aspect(stream: Any, rotation: int) -> float:
     if not 0.25 <= stored <= 4 or abs(stored - 1) < 0.025: return 1.0
     return round(1 / stored if rotation % 180 else stored, 6)
 
-# %% ../../nbs/10_segment/10_probe.ipynb #cdcfde3b
+# %% ../../nbs/10_segment/10_probe.ipynb #115fb0b1
 def decode_all(
     path: str | Path,               # the file
     source: Source,                 # its record
@@ -407,9 +413,12 @@ def restrict(
                    note=f"{lost} of {len(stays)} frames cannot be decoded" if lost else source.note)
 
 
-def _count_frames(path: str | Path, source: Source, rate: float) -> Source:
-    "The record of a file without times: frames in the order in which they come, at the stream's nominal rate."
+def _by_output(path: str | Path, source: Source, dts: list[int | None], rate: float) -> Source:
+    "The record of a file without presentation times: frames in the order in which they come, at decoding times or the nominal rate."
     packet_of = np.array([number for number, _ in decode_all(path, source)], np.int32)
-    end_s = round(len(packet_of) / rate, 9)
-    return replace(source, sparse=False, frame_count=len(packet_of), times_s=np.round(np.arange(len(packet_of)) / rate, 9),
-                   packet_of=packet_of, duration_s=end_s, readable_s=end_s)
+    clock = sorted(t for number in packet_of if (t := dts[number]) is not None)
+    known = len(clock) == len(set(clock)) == len(packet_of)
+    times_s = np.array([(t - clock[0]) * source.time_base for t in clock] if known else np.arange(len(packet_of)) / rate, np.float64)
+    end_s = _end_of(times_s, 0.0) if len(times_s) else 0.0
+    return replace(source, sparse=False, frame_count=len(packet_of), times_s=np.round(times_s, 9), packet_of=packet_of,
+                   variable_frame_rate=_varies(times_s, float(source.time_base)), duration_s=end_s, readable_s=end_s)

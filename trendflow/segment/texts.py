@@ -46,9 +46,9 @@ def moment(
     if not _FIRST <= t0 <= _LAST: raise UsageError(f"{who}: outside 2005 to 2100. Give seconds since 1970 UTC, not milliseconds.")
     return float(t0)
 
-# %% ../../nbs/10_segment/50_texts.ipynb #3f74bf50
+# %% ../../nbs/10_segment/50_texts.ipynb #f3cd3ffa
 _SIZES = {"title": 1_000, "description": 100_000, "text": 100_000, "tag": 1_000}        # characters
-_MANY = 10_000                                          # tags
+_MANY = 1_000                                           # tags
 _WHOLE = 2.0**53                                        # counts are exact up to here
 
 
@@ -162,7 +162,7 @@ def _published(f: _Fields) -> tuple[float, float]:
         return NAN, NAN
     return start.timestamp(), timedelta(days=1).total_seconds()
 
-# %% ../../nbs/10_segment/50_texts.ipynb #2c0dadbd
+# %% ../../nbs/10_segment/50_texts.ipynb #86025b8d
 def _live(f: _Fields) -> int:
     "1 for a stream, now or once; 0 for none; -1 unknown."
     status = f.data.get("live_status")
@@ -182,9 +182,12 @@ def _meta(f: _Fields, t0_s: float, later: bool) -> Meta:
     published, step = _published(f)
     listed = [c for c in f.items("categories") or () if isinstance(c, str)]
     age = f.number("age_limit", 0, 99, whole=True)
-    return Meta(t0_s, published, *counts, f.number("duration", 1e-3, 1e7), f.number("width", 1, 1e5, whole=True), f.number("height", 1, 1e5, whole=True),
-                f.number("fps", 1e-3, 1e4), CATEGORIES.get(listed[0], -1) if listed else -1, -1 if math.isnan(age) else int(age), _live(f),
-                _language(f.data.get("language")), id_digest(f.data.get("channel_id")), step, tuple(f.notes))
+    views, likes, comments, subscribers = counts
+    return Meta(
+        t0_s=t0_s, published_s=published, published_step_s=step, views=views, likes=likes, comments=comments, channel_subscribers=subscribers,
+        duration_s=f.number("duration", 1e-3, 1e7), width=f.number("width", 1, 1e5, whole=True), height=f.number("height", 1, 1e5, whole=True),
+        fps=f.number("fps", 1e-3, 1e4), category_id=CATEGORIES.get(listed[0], -1) if listed else -1, age_limit=-1 if math.isnan(age) else int(age),
+        is_live=_live(f), language=_language(f.data.get("language")), channel_digest=id_digest(f.data.get("channel_id")), notes=tuple(f.notes))
 
 # %% ../../nbs/10_segment/50_texts.ipynb #4560b831
 _CUE = re.compile(r"\s*(?:(\d{1,4}):)?([0-5]?\d):([0-5]\d)[.,](\d{1,3})\s*-->\s*(?:(\d{1,4}):)?([0-5]?\d):([0-5]\d)[.,](\d{1,3})(?!\d)")

@@ -47,7 +47,7 @@ def all_families(
     raise_faults(ContractError, "segments", faults, "Name another family or use the known one without numbers.")
     return families
 
-# %% ../../nbs/10_segment/39_windows.ipynb #25af2995
+# %% ../../nbs/10_segment/39_windows.ipynb #7a352185
 def lay(
     start_s: float,         # s – start of the sound
     end_s: float,           # s – end of the sound
@@ -60,8 +60,8 @@ def lay(
     if length <= window: return np.array([[start_s, end_s]])
     n = 1 + int(np.ceil((length - window) / stride - 1e-9))
     if rule.max_n and n > rule.max_n:
-        starts = start_s + (length - window) * (np.arange(rule.max_n) / max(rule.max_n - 1, 1) if rule.max_n > 1 else np.array([0.5]))
-        return np.stack([starts, starts + window], axis=1)
+        spread = start_s + (length - window) * (np.linspace(0, 1, rule.max_n) if rule.max_n > 1 else np.array([0.5]))
+        return np.stack([spread, spread + window], axis=1)
     overlap = window - stride
     each = (length + (n - 1) * overlap) / n
     starts = start_s + np.arange(n) * (each - overlap)

@@ -22,15 +22,16 @@ from ..kit.words import (SCRIPTS, chapters, characters, emojis, fold, lix, marks
 # %% auto #0
 __all__ = ['FIELDS', 'lexico_static_features']
 
-# %% ../../nbs/50_text/lexico_static_features.ipynb #87a4e14a
+# %% ../../nbs/50_text/lexico_static_features.ipynb #fc191be1
 _PHRASES = "58c5445cc52219f6da5aeb68dbd2e0b1e3075fae8b8243edc7452bd301c0967e"       # digest of the phrases that this version counts
 FIELDS = ("title", "description")
-_SIZE = {"characters": "characters", "words": "words", "lines": "1", "word_length": "characters"}
+_SIZE = {"characters": "characters", "words": "words", "word_length": "characters"}
 _SHARE = ("upper", "shouted_words", "digits", "punctuation", "emojis", "styled")
-_MARK = ("questions", "exclamations", "numbers", "emojis", "different_emojis", "links", "emails", "handles", "hashtags", "times", "brackets")
+_MARK = ("questions", "exclamations", "numbers", "emojis", "different_emojis", "brackets", "hashtags", "handles")
+_ITEM = ("lines", "links", "emails", "times", "chapters")
 _ASK = ("subscribe", "like", "comment", "share", "notify", "link", "offer")
 _FORM = ("starts_with_number", "ends_with_question", "ends_with_exclamation", "has_separator", "has_quotes", "has_ellipsis", "has_year")
-_PREPARED = ("chapters", "variety", "lix", "title_words_found")
+_PREPARED = ("variety", "lix", "title_words_found")
 
 
 def _fields(name: str, dim: str, labels: tuple[str, ...], doc: str, unit: str | tuple[str, ...] = "1") -> Array:
@@ -43,10 +44,12 @@ def _fields(name: str, dim: str, labels: tuple[str, ...], doc: str, unit: str | 
     _fields("share", "share_of", _SHARE, "upper over letters with case, shouted_words over words with case, styled over letters, the others over characters"),
     _fields("count", "mark", _MARK, "how often each mark occurs"),
     _fields("script", "script_name", SCRIPTS, "share of the letters; NaN without letters"),
-    _fields("ask", "asks_to", _ASK, "listed phrases that ask the viewer for something, in any of the listed languages"),
     Array("title_form", ("form",), unit="1", doc="1 when the title has this form, else 0", nullable=True, zero_ok=True, labels={"form": _FORM}, pool=("value",)),
+    Array("description_count", ("item",), unit="1", doc="what a description lists", nullable=True, zero_ok=True, labels={"item": _ITEM}, pool=("value",)),
+    Array("description_ask", ("asks_to",), unit="1", nullable=True, zero_ok=True, labels={"asks_to": _ASK}, pool=("value",),
+          doc="listed phrases by which a description asks the viewer for something, in any of the listed languages"),
     Array("description_form", ("prepared",), unit="1", nullable=True, zero_ok=True, labels={"prepared": _PREPARED}, pool=("value",),
-          doc="chapters listed; variety of words in windows of 50; LIX; share of the title's words that it repeats"),
+          doc="variety of words in windows of 50; LIX; share of the title's words that it repeats"),
 ], empty={"no_text_available": "neither title nor description is known"},
    source="Unicode UAX 29 and UTS 51; Covington and McFall 2010 (variety); Björnsson 1968 (LIX)")
 def lexico_static_features(
@@ -54,34 +57,37 @@ def lexico_static_features(
 ) -> Arrays | Empty:                # arrays of the contract
     "The form of title and description in numbers."
     if texts.title is None and texts.description is None: return Empty("no_text_available")
-    both: dict[str, Callable[[str], Iterable[float]]] = {"size": _sizes, "share": _shares, "count": _marks, "script": scripts, "ask": _asks}
-    out = {name: np.array([_of(measure_of, text, name) for text in (texts.title, texts.description)], "float32") for name, measure_of in both.items()}
-    return {**out, "title_form": np.array(_of(_title_form, texts.title, "title_form"), "float32"),
+    both = {name: np.array([_of(name, text) for text in (texts.title, texts.description)], "float32") for name in ("size", "share", "count", "script")}
+    return {**both, "title_form": np.array(_of("title_form", texts.title), "float32"),
+            **{name: np.array(_of(name, texts.description), "float32") for name in ("description_count", "description_ask")},
             "description_form": np.array(_description_form(texts.title, texts.description), "float32")}
 
-# %% ../../nbs/50_text/lexico_static_features.ipynb #66a48edc
-_LENGTHS = {"size": len(_SIZE), "share": len(_SHARE), "count": len(_MARK), "script": len(SCRIPTS), "ask": len(_ASK), "title_form": len(_FORM)}
-
-
-def _of(measure_of: Callable[[str], Iterable[float]], text: str | None, name: str) -> list[float]:
-    "Measures of a text; all NaN when it is absent."
-    return [np.nan] * _LENGTHS[name] if text is None else [float(x) for x in measure_of(text)]
+# %% ../../nbs/50_text/lexico_static_features.ipynb #f8e45af3
+def _of(
+    name: str,                      # array
+    text: str | None,               # title or description
+) -> list[float]:                   # in the order of the array's labels; all NaN when the text is absent
+    "Measures of one text."
+    measures: dict[str, tuple[int, Callable[[str], Iterable[float]]]] = {
+        "size": (len(_SIZE), _sizes), "share": (len(_SHARE), _shares), "count": (len(_MARK), _marks), "script": (len(SCRIPTS), scripts),
+        "title_form": (len(_FORM), _title_form), "description_count": (len(_ITEM), _items), "description_ask": (len(_ASK), _asks)}
+    n, measured = measures[name]
+    return [np.nan] * n if text is None else [float(x) for x in measured(text)]
 
 
 def _ratio(n: float, of: float) -> float:
     "A share; NaN of nothing."
     return n / of if of else np.nan
 
-# %% ../../nbs/50_text/lexico_static_features.ipynb #268e7362
+# %% ../../nbs/50_text/lexico_static_features.ipynb #ee856e27
 def _sizes(
     text: str,                      # title or description
 ) -> list[float]:                   # in the order of _SIZE
-    "Characters, words, lines, mean length of a word."
+    "Characters, words, mean length of a word."
     normal = unicodedata.normalize("NFKC", text)
     tokens = words(prose(normal))
     told = spaced(normal)
-    return [characters(text), len(words(normal)) if told else np.nan, len([line for line in text.splitlines() if line.strip()]),
-            _ratio(sum(map(characters, tokens)), len(tokens)) if told else np.nan]
+    return [characters(text), len(words(normal)) if told else np.nan, _ratio(sum(map(characters, tokens)), len(tokens)) if told else np.nan]
 
 
 def _shares(
@@ -92,7 +98,7 @@ def _shares(
     return [upper_share(said), shouted_share(said) if spaced(said) else np.nan, _ratio(len(regex.findall(r"\p{N}", text)), n),
             _ratio(len(regex.findall(r"\p{P}", text)), n), _ratio(len(emojis(text)), n), styled_share(text)]
 
-# %% ../../nbs/50_text/lexico_static_features.ipynb #aa382da2
+# %% ../../nbs/50_text/lexico_static_features.ipynb #991d52b0
 _SIGNS = {"questions": regex.compile(r"[?？؟⁇⁈⁉]"), "exclamations": regex.compile(r"[!！‼⁈⁉]"),
           "numbers": regex.compile(r"(?<![\p{L}\p{N}])\p{N}++(?:[.,]\p{N}++)*+"), "brackets": regex.compile(r"[(\[{【（「『《]")}
 
@@ -102,10 +108,18 @@ def _marks(
 ) -> list[float]:                   # in the order of _MARK
     "How often each kind of mark occurs."
     found, pictures, said = marks(text), emojis(text), prose(text)
-    counts = {k: len(p.findall(said)) for k, p in _SIGNS.items()} | {f"{k}s": len(v) for k, v in found.items()}
+    counts = {k: len(p.findall(said)) for k, p in _SIGNS.items()} | {"hashtags": len(found["hashtag"]), "handles": len(found["handle"])}
     return [(counts | {"emojis": len(pictures), "different_emojis": len(set(pictures))})[k] for k in _MARK]
 
-# %% ../../nbs/50_text/lexico_static_features.ipynb #ab234a6f
+
+def _items(
+    text: str,                      # description
+) -> list[float]:                   # in the order of _ITEM
+    "How many lines, links, addresses, times and chapters a description has."
+    found = marks(text)
+    return [sum(bool(line.strip()) for line in text.splitlines()), *(len(found[k]) for k in ("link", "email", "time")), len(chapters(text))]
+
+# %% ../../nbs/50_text/lexico_static_features.ipynb #9066feeb
 @cache
 def _phrases() -> dict[str, tuple[str, ...]]:
     "Listed phrases of all languages, by what they ask for."
@@ -113,7 +127,7 @@ def _phrases() -> dict[str, tuple[str, ...]]:
 
 
 def _asks(
-    text: str,                      # title or description
+    text: str,                      # description
 ) -> list[float]:                   # in the order of _ASK
     "How often a text asks for each thing."
     counts = phrase_counts(text, _phrases())
@@ -133,14 +147,14 @@ def _title_form(
     said = prose(title)                 # a time is left in place where a number is looked for: 5:30 is one
     return [float(bool(_FORMS[k].search(title if k == "starts_with_number" else said))) for k in _FORM]
 
-# %% ../../nbs/50_text/lexico_static_features.ipynb #08ea5853
+# %% ../../nbs/50_text/lexico_static_features.ipynb #f5da4a78
 def _description_form(
     title: str | None,              # title
     description: str | None,        # description
 ) -> list[float]:                   # in the order of _PREPARED
-    "Chapters, variety of words, readability, and what it repeats of the title."
+    "Variety of words, readability, and what it repeats of the title."
     if description is None: return [np.nan] * len(_PREPARED)
     tokens = words(fold(prose(description)))
     told = spaced(description)
     wanted = set(words(fold(title))) if title is not None and spaced(title) and told else set()
-    return [len(chapters(description)), variety(tokens) if told else np.nan, lix(description), _ratio(len(wanted & set(tokens)), len(wanted))]
+    return [variety(tokens) if told else np.nan, lix(description), _ratio(len(wanted & set(tokens)), len(wanted))]

@@ -70,15 +70,16 @@ class Member(BackendArray):
         # Basic indexing is a view of the map; xarray does the rest on it. The copy holds what was asked for and no file.
         return np.array(indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, mapped.__getitem__))
 
-# %% ../../nbs/70_views/10_backend.ipynb #6fab3123
+# %% ../../nbs/70_views/10_backend.ipynb #d2570b32
 def dims_of(
     schema: dict[str, Any],                     # meta.schema
 ) -> dict[str, tuple[str, ...]]:                # array → dims in the dataset
-    "Names of the dims, unique for each set of labels."
+    "Names of the dims: one name, one set of labels, and no array of that name."
     forms: dict[str, set[tuple]] = {}
     for a in schema["arrays"].values():
         for d in a["dims"]: forms.setdefault(d, set()).add((*a["labels"].get(d, ()), a["size"].get(d)))
-    return {name: tuple(d if len(forms[d]) == 1 else f"{name}_{d}" for d in a["dims"]) for name, a in schema["arrays"].items()}
+    plain = {d for d, found in forms.items() if len(found) == 1 and d not in schema["arrays"]}
+    return {name: tuple(d if d in plain else f"{name}_{d}" for d in a["dims"]) for name, a in schema["arrays"].items()}
 
 
 def _coords(schema: dict[str, Any], read: Callable[[str], Any]) -> dict[str, xr.Variable]:
