@@ -53,7 +53,7 @@ setup: $(VENV)/.dev             ## everything for working on the project, with g
 # --- the two commands of the README ---------------------------------------------------------------------------------------------
 
 demo: $(VENV)/.base             ## set up, run the sample video, print its table, write figures/overview.png
-	@$(PY) tools/demo.py
+	@$(BIN)trendflow run data_samples/sample.mp4 --info data_samples/sample.info.json --profile fast --figure figures/overview.png
 
 test: $(VENV)/.dev check lint docs notebooks   ## set up, then everything that must hold; ends with pytest's closing line
 	@$(BIN)pytest -q -n $(JOBS) tests
@@ -94,8 +94,7 @@ prep: $(VENV)/.dev              ## export, clean, README: before a commit
 golden: $(VENV)/.dev            ## measure golden values anew, for review: make golden NAME=color_light
 	@$(PY) tools/golden.py $(NAME)
 
-figures: $(VENV)/.dev           ## draw the figures of the docs anew
-	@$(PY) tools/figures.py
+figures: demo                   ## draw the figures of the docs anew
 
 bench: $(VENV)/.dev             ## CPU seconds and ratios against the limits of the design
 	@$(PY) tools/bench.py

@@ -63,7 +63,8 @@ def codec_options(
                 f"keyint={gop}:min-keyint={gop}:scenecut=0:open-gop={int(open_gop)}:bframes={bframes}:b-adapt=0:"
                 "pools=none:frame-threads=1:log-level=none:crf=22"}
     if codec == "vp9":
-        return {"deadline": "good", "cpu-used": "5", "g": str(gop), "keyint_min": str(gop), "auto-alt-ref": "1", "lag-in-frames": "16", "crf": "30", "b": "0"}
+        return {"deadline": "good", "cpu-used": "5", "g": str(gop), "keyint_min": str(gop), "auto-alt-ref": "1", "lag-in-frames": "16",
+                "crf": "30", "b": "0"}
     if codec == "vp8":
         return {"deadline": "good", "cpu-used": "5", "g": str(gop), "auto-alt-ref": "1", "lag-in-frames": "16", "b": "600k"}
     if codec == "av1": return {"preset": "10", "g": str(gop), "crf": "35", "svtav1-params": "lp=1"}
@@ -185,12 +186,16 @@ def repeat_clip(
     with av.open(str(source)) as inp, av.open(str(path), "w") as out:
         streams = {s.index: out.add_stream_from_template(s) for s in inp.streams if s.type in ("video", "audio")}
         length = max(float(s.duration * s.time_base) for s in inp.streams if s.index in streams)
+        last: dict[int, int] = {}
         for turn in range(int(np.ceil(seconds / length))):
             inp.seek(0)
             for packet in inp.demux([inp.streams[i] for i in streams]):
                 if packet.dts is None: continue
                 shift = round(turn * length / packet.time_base)
                 packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
-                packet.stream = streams[packet.stream.index]
+                index = packet.stream.index
+                if packet.dts <= last.get(index, packet.dts - 1): continue      # priming of the sound, before the end of the turn before
+                last[index] = packet.dts
+                packet.stream = streams[index]
                 out.mux(packet)
     return Path(path)

@@ -280,6 +280,18 @@ def test_music_has_a_sure_tempo(shared_data: Path, start: str, bpm: float, least
     assert tempo.agrees(found, bpm) and confidence >= least
 
 
+@pytest.mark.slow
+def test_tempo_agrees_with_librosas(shared_data: Path) -> None:
+    "The same beat as the peer finds, or its half or double, wherever we are sure."
+    pytest.importorskip("librosa.feature")
+    import librosa
+    for file in sorted((shared_data / "music" / "librosa").glob("*.ogg")):
+        bpm, confidence = tempo.overall(pulses_of(file))
+        if confidence < 0.5: continue
+        x, rate = sound_file(file)
+        assert tempo.agrees(librosa.feature.tempo(y=np.asarray(Audio.from_array(x, rate).mono(22050)), sr=22050), bpm).all(), file.name
+
+
 def test_speech_has_none(shared_data: Path) -> None:
     files = [p for p in sorted((shared_data / "speech").rglob("*")) if p.suffix in (".wav", ".flac", ".mp3", ".ogg")]
     confidence = np.array([p.confidence for f in files for p in pulses_of(f)])
@@ -297,6 +309,45 @@ def test_tempo_of_metronomes_and_noise() -> None:
     noise = Audio.from_array(rng.normal(size=60 * 22050) * 0.1, 22050)
     strength, n = tempo.onset_strength(noise.stft(tempo.RATE, tempo.N_FFT, tempo.HOP)), round(12 * tempo.FPS)
     assert np.mean([tempo.pulse(strength[s:s + n]).confidence for s in range(0, len(strength) - n, 200)]) < 0.05
+
+
+# --- components ----------------------------------------------------------------------------------------------------------------
+
+def measured(name: str, folder: Path):
+    "What a component measures on the sound of a folder."
+    import importlib
+
+    from trendflow.core.contract import contract
+    from trendflow.core.measure import measure
+    fn = getattr(importlib.import_module(f"trendflow.audio.{name}"), name)
+    return measure(fn, {"audio": open_audio(folder), "segments": open_segments(folder)[contract(fn).windows.family]})
+
+
+COMPONENTS = ("loudness_extractor", "tempo_extractor", "spectral_extractor")
+WITH_LOUDNESS = {**FAMILIES, "loudness": Windows("loudness", 3.0, 1.0)}
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+@pytest.mark.parametrize("file, duration_s, status", [
+    ("videos/bbb_30s.webm", 30, "ok"), ("videos_odd/black_and_silence.mp4", 3, "audio_silent"), ("videos_odd/truncated_faststart_52pct.mp4", 8.75, "ok")])
+def test_components_on_real_sound(shared_data: Path, tmp_path: Path, name: str, file: str, duration_s: float, status: str) -> None:
+    decode_audio(shared_data / file, tmp_path, duration_s, families=WITH_LOUDNESS)
+    made = measured(name, tmp_path)
+    assert (made.meta["empty_reason"] or made.status) == status
+    if status == "ok": assert np.isfinite(made["measure"]).mean() > 0.5
+
+
+def test_no_number_where_there_is_no_sound(tmp_path: Path) -> None:
+    as_video(tmp_path / "a.mkv", [(2.0, 4.0)], seconds=8)
+    decode_audio(tmp_path / "a.mkv", tmp_path / "out", 8.0)
+    from trendflow.audio.loudness_extractor import loudness_extractor
+    from trendflow.audio.spectral_extractor import spectral_extractor
+    from trendflow.core.measure import measure
+    from trendflow.core.sources import Segments
+    grid = Segments("grid", np.arange(0.0, 8.0, 2.0), np.arange(2.0, 9.0, 2.0), 2.0, 2.0)
+    for fn, array in ((loudness_extractor, "loudness"), (spectral_extractor, "heard_share")):
+        made = measure(fn, {"audio": open_audio(tmp_path / "out"), "segments": grid})
+        assert np.isfinite(made[array]).tolist() == [False, True, False, False], array
 
 
 # --- descriptors ---------------------------------------------------------------------------------------------------------------
@@ -323,6 +374,7 @@ def test_descriptors_equal_the_matlab_reference(shared_data: Path) -> None:
         assert np.allclose(m["result"], dsp.mel_to_hz(m["f"].astype(float)))
 
 
+@pytest.mark.slow          # librosa compiles for a minute in a fresh environment
 def test_descriptors_equal_librosa(shared_data: Path) -> None:
     feature = pytest.importorskip("librosa.feature")
     import librosa
@@ -340,6 +392,7 @@ def test_descriptors_equal_librosa(shared_data: Path) -> None:
     assert np.allclose(dsp.mel_filters(rate, 2048, 64), librosa.filters.mel(sr=rate, n_fft=2048, n_mels=64), atol=1e-7)
 
 
+@pytest.mark.slow
 def test_onset_strength_is_like_librosas(shared_data: Path) -> None:
     pytest.importorskip("librosa.feature")
     import librosa

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from skimage import data
 
+from trendflow.core import samples
 from trendflow.kit.flow import FLOW_SIDE, dense_flow, fit_similarity, pair_motion
 from trendflow.kit.image import luma, shrink
 
@@ -123,6 +124,26 @@ def test_generated_clips_within_5_percent_after_coding(name, truth):
     assert abs(found[2] - zoom) < max(0.05 * abs(zoom), 0.003)
 
 
+def test_the_sample_video_has_the_camera_that_made_it():
+    truth = samples.truth()
+    with av.open(str(samples.clip())) as c: frames = [f.to_ndarray(format="rgb24") for f in c.decode(video=0)]
+    soft = [i for t in truth["transitions"] if "frames" in t for i in range(t["start_frame"], t["end_frame"] + 1)]
+    for shot in truth["segments"]:
+        (x0, y0, w0), (x1, y1, w1), n, first = shot["crop_start"], shot["crop_end"], shot["frames"], shot["first_frame"]
+        per_s = truth["fps"] / (n - 1)
+        off, size = [], []
+        for i in range(3, n - 6, 12):
+            if first + i in soft or first + i + 3 in soft: continue
+            width = w0 * (w1 / w0) ** (i / (n - 1))                 # the zoom factor grows evenly, the centre moves evenly
+            known = np.array([(x1 - x0) / width, (y1 - y0) / width, np.log(w0 / w1), 0]) * per_s
+            off.append(pair_motion(frames[first + i], frames[first + i + 3], 3 / truth["fps"]).camera - known)
+            size.append(known)
+        off, size = np.median(off, 0), np.median(size, 0)
+        assert np.hypot(*off[:2]) < max(0.05 * np.hypot(*size[:2]), 0.002), (shot["source"], size, off)
+        assert abs(off[2]) < max(0.05 * abs(size[2]), 0.002), (shot["source"], size, off)
+        assert abs(off[3]) < 0.2
+
+
 def test_the_residual_is_the_object():
     p = picture("coffee")
     m = pair_motion(with_object(window(p), 60, 80), with_object(window(p, pan=(0.01, 0.0)), 70, 80), DT)
@@ -188,11 +209,15 @@ def test_a_pair_without_time_between_is_no_pair(dt):
 def test_equal_input_gives_equal_numbers_and_leaves_the_random_state_alone():
     a, b = window(picture("coffee")), window(picture("coffee"), pan=(0.02, 0.01), zoom=0.02)
     numpy_state, one = np.random.get_state()[1].copy(), pair_motion(a, b, DT)
-    for threads in (1, 2):
-        cv2.setRNGSeed(threads)
-        cv2.setNumThreads(threads)          # DIS would give other numbers with other threads; the flow sets one
-        two = pair_motion(a, b, DT)
-        assert (one.camera == two.camera).all() and (one.flow == two.flow).all() and one.inlier_share == two.inlier_share
+    before = cv2.getNumThreads()
+    try:
+        for threads in (1, 2, 5):
+            cv2.setRNGSeed(threads)
+            cv2.setNumThreads(threads)
+            two = pair_motion(a, b, DT)
+            assert (one.camera == two.camera).all() and (one.flow == two.flow).all() and one.inlier_share == two.inlier_share
+            assert cv2.getNumThreads() == threads
+    finally: cv2.setNumThreads(before)
     assert (np.random.get_state()[1] == numpy_state).all()
 
 

@@ -131,6 +131,7 @@ def explained(nb: Notebook) -> Iterator[str]:
 def good_manners(nb: Notebook) -> Iterator[str]:
     "None of the habits that make a notebook run on one machine only."
     for cell in nb.cells:
+        if cell.kind == "markdown" and re.search(r"^---\s*$", cell.source, re.MULTILINE): yield f"cell {cell.number}: a lone --- breaks Quarto"
         if cell.kind != "code": continue
         for bad in BAD_HABITS:
             if re.search(bad, cell.code) and "expect_fail" not in cell.code: yield f"cell {cell.number}: {bad}"

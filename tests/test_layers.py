@@ -5,6 +5,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ MAY = {                                                     # layer → layers t
     "kit": {"core", SAME},
     "segment": {"core", "kit", SAME},
     "component": {"core", "kit"},
-    "run": {"core", "segment", SAME},
+    "run": {"core", "kit", "segment", SAME},                # kit.assets: digests of data files are part of a component's key
     "views": {"core", SAME},
     "learn": {"core", "kit", "views", SAME},
     "app": {"core", "kit", "segment", "run", "views", "learn", SAME},
@@ -38,15 +39,24 @@ def layer(module: str) -> str:
     return "component" if package in COMPONENTS else package
 
 
+@cache
+def nodes(path: Path, top_level: bool) -> tuple[ast.AST, ...]:
+    "The syntax of a module; with `top_level` only what runs when it is imported."
+    found: list[ast.AST] = []
+    waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        found.append(node)
+        for_types = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        later = for_types or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        if not (top_level and later): waiting += ast.iter_child_nodes(node)
+    return tuple(found)
+
+
 def imports(path: Path, top_level: bool = False) -> Iterator[str]:
-    "Absolute names of what a module imports; with `top_level` only what runs when it is imported."
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    "Absolute names of what a module imports."
     package = ["trendflow", *path.relative_to(PACKAGE).parts[:-1]]
-    if top_level:
-        inside = {n for f in ast.walk(tree) if isinstance(f, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) for n in ast.walk(f)}
-        inside |= {n for i in ast.walk(tree) if isinstance(i, ast.If) and "TYPE_CHECKING" in ast.unparse(i.test) for n in ast.walk(i)}
-    for node in ast.walk(tree):
-        if top_level and node in inside: continue
+    for node in nodes(path, top_level):
         if isinstance(node, ast.Import): yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             above = package[:len(package) - node.level + 1] if node.level else []
@@ -55,11 +65,11 @@ def imports(path: Path, top_level: bool = False) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" if whole else base for alias in node.names)
 
 
-def own(path: Path) -> set[str]:
+@cache
+def own(path: Path) -> frozenset[str]:
     "Modules of this package that a module imports, such as core.errors."
-    names = {n.removeprefix("trendflow.") for n in imports(path) if n.startswith("trendflow.")}
-    known = {word(p) for p in MODULES}
-    return {n if n in known else n.rpartition(".")[0] for n in names if n in known or n.rpartition(".")[0] in known}
+    names, known = {n.removeprefix("trendflow.") for n in imports(path) if n.startswith("trendflow.")}, {word(p) for p in MODULES}
+    return frozenset(n if n in known else n.rpartition(".")[0] for n in names if {n, n.rpartition(".")[0]} & known)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=word)

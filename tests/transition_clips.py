@@ -134,15 +134,17 @@ def compose(
     rng = np.random.default_rng(seed)
     parts: list[np.ndarray] = []
     truth: list[dict] = []
-    at, last = 0, None
+    at = 0
+    last: object = None
     order = [kinds[(seed + k) % len(kinds)] for k in range(n_transitions)]
     rng.shuffle(order)
     tail: tuple[np.ndarray, np.ndarray] | None = None
     lengths = [0 if k == 'cut' else int(rng.integers(8, 51)) if k in ('dissolve', 'fade') else int(rng.integers(8, 41)) for k in order] + [0]
     for k in range(n_transitions + 1):
-        name = str(rng.choice([n for n in names if n != last]))
-        last = name
-        lo, hi = spans(folder / name)[rng.integers(len(spans(folder / name)))]
+        name = str(rng.choice([n for n in names if n != last or len(names) == 1]))
+        free = [s for s in spans(folder / name) if (name, s) != (names[0], last)]         # within one clip: another stretch of it
+        lo, hi = free[rng.integers(len(free))]
+        last = name if len(names) > 1 else (lo, hi)
         before, after = (lengths[k - 1] if k else 0), lengths[k]
         alone = int(rng.integers(*body))
         shot = take(folder / name, float(rng.uniform(lo, max(lo + .01, hi - 1))), before + alone + after)

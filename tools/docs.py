@@ -177,12 +177,17 @@ def build_mkdocs(nav: list) -> None:
     if done.returncode or done.stderr.strip() or "WARNING" in done.stdout: sys.exit(f"docs: the build warns\n{done.stdout}{done.stderr}")
 
 
-def build_quarto() -> None:
-    "Quarto on nbdev's processed notebooks and the generated pages."
-    for page in SOURCE.glob("*.md"): shutil.copy(page, PROC)
-    subprocess.run(["quarto", "render", str(PROC), "--no-execute"], check=True)
+def build_quarto(nav: list) -> None:
+    "Quarto on the same pages, with the same navigation."
+    def entry(item):
+        if isinstance(item, str): return item
+        (title, inside), = item.items()
+        return {"section": title, "contents": [entry(i) for i in inside]} if isinstance(inside, list) else {"text": title, "href": inside}
+    shutil.copy(ROOT / "_quarto.yml", SOURCE)
+    (SOURCE / "sidebar.yml").write_text(yaml.safe_dump({"website": {"sidebar": {"contents": [entry(i) for i in nav]}}}, sort_keys=False))
+    subprocess.run(["quarto", "render", str(SOURCE), "--no-execute"], check=True)
     shutil.rmtree(SITE, ignore_errors=True)
-    shutil.move(PROC / "_docs", SITE)
+    shutil.move(SOURCE / "_docs", SITE)
 
 
 # --- looking at what came out ---------------------------------------------------------------------------------------------------
@@ -240,8 +245,8 @@ def main() -> None:
     for name, (title, text) in reference.pages().items():
         (SOURCE / name).write_text(text, encoding="utf-8")
         generated[name] = title
-    if shutil.which("quarto"): build_quarto()
-    else: build_mkdocs(navigation(everything, generated))
+    build = build_quarto if shutil.which("quarto") else build_mkdocs
+    build(navigation(everything, generated))
     wrong = faults()
     if wrong: sys.exit("docs: the site has faults\n" + "\n".join(f"  {w}" for w in wrong))
     size = sum(p.stat().st_size for p in SITE.rglob("*") if p.is_file())

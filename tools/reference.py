@@ -21,15 +21,16 @@ def code(words: Iterable[str]) -> str: return ", ".join(f"`{w}`" for w in words)
 def components() -> str:
     "The page of all components: one line each, then the whole declaration of each."
     from trendflow.core import contract, registry
+    from trendflow.core.axes import AXES
     found, pages = registry.discover(), {nb.stem: nb.page.removesuffix(".html") + ".ipynb" for nb in notebooks() if nb.is_component}
     text = ["# Components", "> Every component that this version has, as its declaration says it.",
             f"{len(found)} components. `axis` is where their numbers live; `cost` is the class of time that a run grants. "
-            "A component that is empty says why with one of its reasons; a reason that is not listed is a fault."]
+            "A component that is empty says why with one of its own reasons or, like every other, because an input or the sound is missing."]
     for family, title in FAMILIES.items():
         own = [c for c in found.values() if c.family == family]
         if not own: continue
-        rows = [(f"[`{c.id}`](#{c.id})", c.doc.rstrip("."), code(dict.fromkeys(a.dims[0] if a.dims else "video" for a in c.outputs)),
-                 len(c.outputs), code(c.reasons) or "never empty", code(c.model_keys(c.config)) or "none", f"`{c.cost}`") for c in own]
+        rows = [(f"[`{c.id}`](#{c.id})", c.doc.rstrip("."), code(dict.fromkeys(a.dims[0] if a.dims and a.dims[0] in AXES else "video" for a in c.outputs)),
+                 len(c.outputs), code(c.empty) or "no", code(c.model_keys(c.config)) or "none", f"`{c.cost}`") for c in own]
         text += [f"## {title}", table(("component", "what it measures", "axis", "arrays", "empty", "models", "cost"), rows)]
     text.append("## Declarations")
     for c in found.values():

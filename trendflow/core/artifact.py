@@ -71,7 +71,7 @@ def write_members(
     finally:
         part.unlink(missing_ok=True)
 
-# %% ../../nbs/00_core/50_artifact.ipynb #50010a99
+# %% ../../nbs/00_core/50_artifact.ipynb #ab445174
 def _map_members(path: Path) -> dict[str, np.ndarray]:
     "All members as read-only views of one memory map."
     with open(path, "rb") as f:
@@ -83,8 +83,8 @@ def _map_members(path: Path) -> dict[str, np.ndarray]:
         n_name, n_extra = struct.unpack("<HH", whole[info.header_offset + 26:info.header_offset + 30])
         start = info.header_offset + 30 + n_name + n_extra
         whole.seek(start)
-        if np.lib.format.read_magic(whole) != (1, 0): raise ValueError(f"member {info.filename!r} is not .npy version 1.0") 
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(whole)                                            
+        if np.lib.format.read_magic(whole) != (1, 0): raise ValueError(f"member {info.filename!r} is not .npy version 1.0")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(whole)
         if dtype.hasobject or fortran: raise ValueError(f"member {info.filename!r} holds objects or is not in C order")
         count, offset = int(np.prod(shape, dtype=np.int64)), whole.tell()
         if offset + count * dtype.itemsize > start + info.file_size: raise ValueError(f"member {info.filename!r} is cut short")
@@ -254,7 +254,7 @@ def _key_faults(arrays: Mapping[str, np.ndarray], spec: dict[str, Any]) -> list[
             if n != (known := w["size"].get(dim, sizes.setdefault(dim, n))): faults.append(f"{name}: {dim}={n}, expected {known}")
     return faults
 
-# %% ../../nbs/00_core/50_artifact.ipynb #034c751f
+# %% ../../nbs/00_core/50_artifact.ipynb #6f1cd37e
 def _value_faults(arrays: Mapping[str, np.ndarray], spec: dict[str, Any], status: str) -> list[str]:
     "Values that the contract forbids: infinite, absent without leave, zero posing as absence, wrong masks."
     faults = []
@@ -274,7 +274,7 @@ def _value_faults(arrays: Mapping[str, np.ndarray], spec: dict[str, Any], status
 def _coord_faults(arrays: Mapping[str, np.ndarray], spec: dict[str, Any]) -> list[str]:
     "Coordinates that are not in order, or rows that point nowhere."
     faults = []
-    for axis, a in spec["axes"].items():
+    for a in spec["axes"].values():
         keys = list(a["coords"])
         for key in keys:
             x = arrays[key]

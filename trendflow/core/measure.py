@@ -19,7 +19,7 @@ from .errors import ContractError, MissingInput
 # %% auto #0
 __all__ = ['coords_of', 'measure']
 
-# %% ../../nbs/00_core/52_measure.ipynb #f2914e9e
+# %% ../../nbs/00_core/52_measure.ipynb #241a3776
 def _check_inputs(c: Contract, given: Mapping[str, Any]) -> None:
     "Every required input is there, and nothing else."
     absent = [i.name for i in c.inputs if not i.optional and given.get(i.name) is None]
@@ -45,7 +45,9 @@ def coords_of(
     out: dict[str, np.ndarray] = {}
     for i in c.inputs:
         x = given.get(i.name)
-        if i.target in ("frames", "segments") and x is not None and not isinstance(x, Empty): out |= x.coords()
+        axis = {"frames": "frame", "segments": "segment"}.get(i.target)
+        if axis and isinstance(x, Empty): out |= {k.key: np.empty(0, k.dtype) for k in AXES[axis].coords}
+        elif axis and x is not None: out |= x.coords()
     for axis, parameter in c.axes.items():
         x = given.get(parameter)
         if isinstance(x, Artifact): out |= x.coords(axis)

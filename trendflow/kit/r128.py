@@ -104,7 +104,7 @@ def loudness_range(
     low, high = np.percentile(blocks, [10, 95])
     return float(high - low)
 
-# %% ../../nbs/05_kit/r128.ipynb #cf6e02d1
+# %% ../../nbs/05_kit/r128.ipynb #7e01ffc6
 def _phases() -> np.ndarray:
     "The four phases of the interpolator of BS.1770-4 Annex 2, [phase, tap]."
     first = [0.0017089843750, 0.0109863281250, -0.0196533203125, 0.0332031250000, -0.0594482421875, 0.1373291015625,
@@ -116,29 +116,20 @@ def _phases() -> np.ndarray:
 
 def true_peak(
     x: np.ndarray,          # [sample, channel] float32 – may be memory-mapped
-    chunk: int = 4800,      # samples looked at together
+    block: int = 4096,      # samples looked at together
 ) -> float:                 # 1 – amplitude at four times the rate, never below the largest sample; NaN without samples
     "Largest amplitude between and at the samples."
     if not len(x): return float("nan")
-    phases = _phases()
-    bound, taps = np.abs(phases).sum(axis=1).max(), phases.shape[1]
-    starts = np.arange(0, len(x), chunk)
-    peaks = _chunk_peaks(x, chunk)
-    best = float(peaks.max())
-    near = np.maximum(peaks, np.r_[0, peaks[:-1]])          # the filter reaches into the chunk before
-    for k in np.argsort(-near):
-        if near[k] * bound <= best: break
-        part = np.asarray(x[max(0, starts[k] - taps + 1):starts[k] + chunk], dtype=np.float64)
-        part = np.pad(part, ((max(0, taps - 1 - starts[k]), taps - 1 if starts[k] + chunk >= len(x) else 0), (0, 0)))
-        windows = np.lib.stride_tricks.sliding_window_view(part, taps, axis=0)
-        best = max(best, float(np.abs(windows @ phases.T[::-1]).max()))
+    taps, best = np.ascontiguousarray(_phases()[:, ::-1], dtype=np.float32), 0.0
+    reach = taps.shape[1] - 1
+    for start in range(0, len(x), block):
+        part = np.asarray(x[max(0, start - reach):start + block], dtype=np.float32)
+        best = max(best, float(np.abs(part).max()))
+        part = np.pad(part, ((max(0, reach - start), reach if start + block >= len(x) else 0), (0, 0)))
+        for channel in part.T:
+            windows = np.lib.stride_tricks.sliding_window_view(channel, reach + 1)
+            best = max(best, float(np.abs(taps @ np.ascontiguousarray(windows.T)).max()))
     return best
-
-
-def _chunk_peaks(x: np.ndarray, chunk: int) -> np.ndarray:
-    "Largest sample of each chunk, [chunk], in blocks of 100 chunks."
-    return np.concatenate([np.maximum.reduceat(np.abs(part).max(axis=1), np.arange(0, len(part), chunk))
-                           for part in (x[i:i + 100 * chunk] for i in range(0, len(x), 100 * chunk))])
 
 # %% ../../nbs/05_kit/r128.ipynb #68c8184b
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import regex
 __all__ = ['SCRIPTS', 'MARKS', 'characters', 'fold', 'words', 'spaced', 'scripts', 'upper_share', 'shouted_share', 'styled_share',
            'emojis', 'marks', 'hashtags', 'prose', 'chapters', 'variety', 'lix', 'phrase_counts']
 
-# %% ../../nbs/05_kit/words.ipynb #97282912
+# %% ../../nbs/05_kit/words.ipynb #47cee695
 # Flags first: the library's own \X looks back over a whole run of them, which is quadratic.
 _CLUSTER = regex.compile(r"\p{Regional_Indicator}{1,2}+[\p{M}\uFE0F\u200d]*+|\X")
 
@@ -29,11 +29,17 @@ def characters(
     return len(text) if text.isascii() and "\r" not in text else len(_CLUSTER.findall(text))
 
 
+# Turkish has two letters i; a text in capitals does not show which is meant.
+_SAME = {"’": "'", "ʼ": "'", "ı": "i", "i\u0307": "i"}
+
+
 def fold(
     text: str,                      # any text
-) -> str:                           # NFKC, case folded, straight apostrophes
+) -> str:                           # NFKC, case folded, straight apostrophes, one letter i
     "One form for texts that mean the same: ＣＡＦÉ, 𝐂𝐚𝐟é and café are equal."
-    return unicodedata.normalize("NFKC", text).casefold().replace("’", "'").replace("ʼ", "'")
+    text = unicodedata.normalize("NFKC", text).casefold()
+    for written, meant in _SAME.items(): text = text.replace(written, meant)
+    return text
 
 # %% ../../nbs/05_kit/words.ipynb #e13af8c3
 _SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
@@ -55,9 +61,10 @@ def spaced(
     letters = len(regex.findall(r"\p{L}", text))
     return letters == 0 or len(regex.findall(rf"[{_SPACELESS}]", text)) < 0.1 * letters
 
-# %% ../../nbs/05_kit/words.ipynb #dad41eda
+# %% ../../nbs/05_kit/words.ipynb #37cfb75e
 SCRIPTS = ("latin", "cyrillic", "arabic", "devanagari", "han", "kana", "hangul", "thai", "other")
 _SCRIPT = {name: regex.compile(r"[\p{Hiragana}\p{Katakana}]" if name == "kana" else rf"\p{{{name}}}") for name in SCRIPTS[:-1]}
+_CASED, _LOWER = regex.compile(r"[\p{Lu}\p{Ll}\p{Lt}]"), regex.compile(r"\p{Ll}")
 _STYLED = regex.compile(r"[\U0001D400-\U0001D7FF\uFF21-\uFF3A\uFF41-\uFF5A\u24B6-\u24E9\U0001F130-\U0001F149\U0001F150-\U0001F169\U0001F170-\U0001F189]")
 
 
@@ -75,16 +82,16 @@ def upper_share(
     text: str,                      # any text
 ) -> float:                         # 0 to 1; NaN without a letter that has case
     "Share of capitals among the letters that have case."
-    upper, lower = (len(regex.findall(p, text)) for p in (r"[\p{Lu}\p{Lt}]", r"\p{Ll}"))
-    return upper / (upper + lower) if upper + lower else np.nan
+    cased, lower = len(_CASED.findall(text)), len(_LOWER.findall(text))
+    return 1 - lower / cased if cased else np.nan
 
 
 def shouted_share(
     text: str,                      # any text
 ) -> float:                         # 0 to 1; NaN without a word of two letters that have case
     "Share of words in capitals, among words with at least two letters that have case."
-    cased = [w for w in words(text) if len(regex.findall(r"[\p{Lu}\p{Ll}\p{Lt}]", w)) > 1]
-    return sum(not regex.search(r"\p{Ll}", w) for w in cased) / len(cased) if cased else np.nan
+    cased = [w for w in words(text) if len(_CASED.findall(w)) > 1]
+    return sum(not _LOWER.search(w) for w in cased) / len(cased) if cased else np.nan
 
 
 def styled_share(
@@ -181,16 +188,21 @@ def lix(
     sentences = sum(max(len(regex.findall(r"[.!?…]++(?=\s|$)", line.strip().rstrip(".!?…") + ".")), 1) for line in lines)
     return len(tokens) / sentences + 100 * sum(len(w) > 6 for w in tokens) / len(tokens)
 
-# %% ../../nbs/05_kit/words.ipynb #f127c31b
-@lru_cache(maxsize=8)
-def _matchers(phrases: tuple[tuple[str, tuple[str, ...]], ...]) -> dict[str, regex.Pattern]:
-    "One pattern per kind, longest phrase first."
+# %% ../../nbs/05_kit/words.ipynb #41b75363
+@lru_cache(maxsize=4096)
+def _body(phrase: str) -> str:
+    "What must be in a text for the phrase to be there."
+    return " ".join(fold(phrase.removesuffix("*")).split())
+
+
+@lru_cache(maxsize=256)
+def _matcher(phrases: tuple[str, ...]) -> regex.Pattern:
+    "One pattern for some phrases, longest first."
     def pattern(phrase: str) -> str:
-        body = r"\s+".join(regex.escape(part, special_only=True) for part in fold(phrase.removesuffix("*")).split())
-        free = regex.search(rf"[{_SPACELESS}]", phrase)
-        start = r"(?<!\w)" if regex.match(r"\w", phrase) else ""
-        return body if free else start + body + (r"\w*+" if phrase.endswith("*") else r"(?!\w)")
-    return {kind: regex.compile("|".join(pattern(p) for p in sorted(listed, key=len, reverse=True))) for kind, listed in phrases}
+        body = regex.escape(_body(phrase), special_only=True)
+        if regex.search(rf"[{_SPACELESS}]", phrase): return body
+        return (r"(?<!\w)" if regex.match(r"\w", phrase) else "") + body + (r"\w*+" if phrase.endswith("*") else r"(?!\w)")
+    return regex.compile("|".join(pattern(p) for p in sorted(phrases, key=len, reverse=True)))
 
 
 def phrase_counts(
@@ -198,5 +210,6 @@ def phrase_counts(
     phrases: Mapping[str, Sequence[str]],   # kind → phrases
 ) -> dict[str, int]:                # kind → count
     "How often phrases of each kind occur."
-    folded = fold(text)
-    return {kind: len(p.findall(folded)) for kind, p in _matchers(tuple((k, tuple(v)) for k, v in phrases.items())).items()}
+    folded = " ".join(fold(text).split())
+    there = {kind: tuple(p for p in listed if _body(p) in folded) for kind, listed in phrases.items()}     # plain search is a hundred times faster
+    return {kind: len(_matcher(found).findall(folded)) if found else 0 for kind, found in there.items()}

@@ -23,7 +23,7 @@ from ..core.sampling import Sample, describe, override
 # %% auto #0
 __all__ = ['Selected', 'Execution', 'Profile', 'shipped', 'read_profile', 'Settled', 'settle_profile']
 
-# %% ../../nbs/60_run/10_profile.ipynb #413a6962
+# %% ../../nbs/60_run/10_profile.ipynb #fd13e4b8
 class _Strict(BaseModel):
     "An unknown key is an error."
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -38,7 +38,7 @@ class Selected(_Strict):
 
 class Execution(_Strict):
     "Facts of a machine. Not part of config_hash."
-    gpu_max_concurrent: int = Field(1, ge=1)    # GPU components at once
+    gpu_max_concurrent: int = Field(default=1, ge=1)    # GPU components at once
     resources: dict[str, float] = Field(default_factory=dict)   # what a task asks of a Dask cluster, such as {"MEMORY": 4e9}
 
 
@@ -49,11 +49,11 @@ class Profile(_Strict):
     components: dict[str, Selected | None] = Field(default_factory=dict)    # id → settings; null removes one of the extended profile
     roles: dict[str, str] = Field(default_factory=dict)         # role → provider
     anchor: str = "none"                        # component whose frames the audio family `primary` is centred on
-    max_duration_s: float = Field(1200.0, gt=0)     # longer videos are skipped
+    max_duration_s: float = Field(default=1200.0, gt=0)     # longer videos are skipped
     retain_raw_text: bool = False               # keep raw text, for at most 60 days
     model_slots: dict[str, str] = Field(default_factory=dict)   # kind of model → key of the model lock
     runtime: Literal["inprocess", "triton"] = "inprocess"       # where models run
-    execution: Execution = Field(default_factory=Execution)
+    execution: Execution = Execution()
 
 # %% ../../nbs/60_run/10_profile.ipynb #762a2f2b
 def shipped() -> dict[str, str]:                # name → its one line

@@ -85,7 +85,7 @@ def _join(starts: np.ndarray, stops: np.ndarray, needed: np.ndarray) -> tuple[np
     fresh = np.concatenate([[True], total[np.maximum(starts[1:], stops[:-1])] > total[stops[:-1]]])
     return starts[fresh], stops[np.append(np.flatnonzero(fresh)[1:] - 1, len(stops) - 1)]
 
-# %% ../../nbs/10_segment/30_decode.ipynb #fe110aec
+# %% ../../nbs/10_segment/30_decode.ipynb #dedf618a
 def costs(
     source: Source,                 # record of the file
     needs: Mapping[str, np.ndarray],    # component → source frames, [frame] int32
@@ -95,7 +95,8 @@ def costs(
         chosen = [needs[name] for name in names if len(needs[name])]
         return plan_decode(source, np.unique(np.concatenate(chosen))).cost if chosen else 0
     everything = cost(list(needs))
-    return {name: {"frames": len(needs[name]), "alone": cost([name]), "marginal": everything - cost([n for n in needs if n != name])} for name in needs}
+    return {name: {"frames": len(needs[name]), "alone": cost([name]), "marginal": everything - cost([n for n in needs if n != name])}
+            for name in needs}
 
 # %% ../../nbs/10_segment/30_decode.ipynb #1647147b
 class FramesMissing(SamplingError):

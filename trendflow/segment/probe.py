@@ -114,7 +114,7 @@ def pick_stream(
     best = container.streams.best("video")
     return best if best in readable else max(readable, key=lambda s: s.width * s.height)
 
-# %% ../../nbs/10_segment/10_probe.ipynb #c7ff8395
+# %% ../../nbs/10_segment/10_probe.ipynb #1bed88ea
 @dataclass
 class _Facts:
     "What the coded bytes say, packet by packet."
@@ -128,26 +128,20 @@ class _Facts:
     def add(self, packet: Any) -> None:
         "One more packet in decode order."
         hidden, nonref = False, -1
-        if self.codec in ("h264", "hevc"): nonref = self._units(bytes(packet), packet.is_keyframe)
+        if self.codec in ("h264", "hevc"): nonref = self._units(memoryview(packet) if self.length_size else bytes(packet), packet.is_keyframe)
         elif self.codec == "vp8": hidden = not bytes(memoryview(packet)[:1])[0] >> 4 & 1
         elif self.codec == "vp9": hidden = _vp9_hidden(memoryview(packet))
         self.hidden.append(hidden)
         self.nonref.append(nonref)
 
-    def _units(self, data: bytes, keyframe: bool) -> int:
+    def _units(self, data: Any, keyframe: bool) -> int:
         "The picture's units up to its first slice."
         found = []
         for start, stop in _units(data, self.length_size):
-            if self.codec == "h264":
-                kind, slices, sets = data[start] & 31, (1, 2, 5), (7, 8)
-                nonref = 0 if data[start] >> 5 & 3 == 0 else -1
-            else:
-                kind, slices, sets = data[start] >> 1 & 63, range(32), (32, 33, 34)
-                layer = (data[min(start + 1, len(data) - 1)] & 7) - 1
-                self.layers = max(self.layers, layer)
-                nonref = layer if kind < 16 and kind % 2 == 0 else -1
-            if kind in sets: found.append(data[start:stop])
-            if kind in slices: break
+            is_slice, is_set, layer, nonref = _unit_kind(self.codec, data, start)
+            self.layers = max(self.layers, layer)
+            if is_set: found.append(bytes(data[start:stop]))
+            if is_slice: break
         else: nonref = -1
         if found: self.sets.append((keyframe, hash(tuple(found))))
         return nonref
@@ -156,8 +150,17 @@ class _Facts:
         "Can every group be decoded without the groups before it?"
         return len({h for _, h in self.sets}) <= 1 or (all(k for k, _ in self.sets) and len(self.sets) == keyframes)
 
-# %% ../../nbs/10_segment/10_probe.ipynb #6b1f6d65
-def _units(data: bytes, length_size: int) -> Iterator[tuple[int, int]]:
+# %% ../../nbs/10_segment/10_probe.ipynb #89eb9b71
+def _unit_kind(codec: str, data: Any, start: int) -> tuple[bool, bool, int, int]:
+    "A slice? A parameter set? Its temporal layer. And again its layer when no other picture needs it, else -1."
+    if codec == "h264":
+        kind = data[start] & 31
+        return kind in (1, 2, 5), kind in (7, 8), 0, 0 if data[start] >> 5 & 3 == 0 else -1
+    kind, layer = data[start] >> 1 & 63, (data[min(start + 1, len(data) - 1)] & 7) - 1
+    return kind < 32, kind in (32, 33, 34), layer, layer if kind < 16 and kind % 2 == 0 else -1
+
+
+def _units(data: Any, length_size: int) -> Iterator[tuple[int, int]]:
     "Start and end of each unit (NAL) of a packet."
     if length_size:
         at = 0
@@ -198,7 +201,7 @@ def read_matrix(
     angle = np.degrees(np.arctan2(b - c, a + d)) if a or b or c or d else 0.0
     return int(round(angle / 90)) % 4 * 90, bool(mirrored)
 
-# %% ../../nbs/10_segment/10_probe.ipynb #5b1fa3c6
+# %% ../../nbs/10_segment/10_probe.ipynb #ebfe51b3
 class Decoder:
     "The decoder of a stream. It knows from which packet each frame comes, and whether anything was damaged."
 
@@ -224,31 +227,33 @@ class Decoder:
 
     def _frames(self, packet: Any) -> list[tuple[int, Any]]:
         try: frames = self.context.decode(packet)
-        except MemoryError: raise
         except av.error.EOFError: return []
         except av.FFmpegError: frames, self.damaged = [], True
         self.damaged = self.damaged or any(f.is_corrupt for f in frames)
         return [(f.opaque[0], f) for f in frames if f.opaque is not None]
 
-
+# %% ../../nbs/10_segment/10_probe.ipynb #85e22d32
 def read_packets(
     container: Any,                 # open container
     stream: Any,                    # its video stream
     others: tuple[Any, ...] = (),   # further streams, numbered -1
 ) -> Iterator[tuple[int, Any]]:     # number in decode order, packet
     "The packets that hold data, numbered the same way each time. A file that cannot be read further ends here."
-    number = -1
+    number, cut = -1, None
     try:
         for packet in container.demux((stream, *others)):
             if packet.size == 0: continue
-            mine = packet.stream_index == stream.index
-            if mine and packet.is_corrupt: return           # the bytes end inside this packet
-            number += mine
-            yield (number if mine else -1), packet
-    except MemoryError: raise
+            if packet.stream_index != stream.index:
+                yield -1, packet
+                continue
+            for whole in (cut, packet):
+                if whole is None or (whole is packet and packet.is_corrupt): continue
+                number += 1
+                yield number, whole
+            cut = packet if packet.is_corrupt else None     # when nothing follows, the bytes end inside this packet: it is no frame
     except av.FFmpegError: return
 
-# %% ../../nbs/10_segment/10_probe.ipynb #c57da19b
+# %% ../../nbs/10_segment/10_probe.ipynb #f44c2517
 @dataclass
 class _Listing:
     "What one pass over the file collects, packet by packet."
@@ -261,17 +266,22 @@ class _Listing:
     end_s: float = -np.inf          # s – end of all streams on the container's clock
     first: Any = None               # first frame that the decoder gives
     switches: bool = False          # a new decoder header in mid-stream
+    jumps: bool = False             # the clock jumps back; nothing after that is listed
 
 
 def _list_packets(container: Any, stream: Any, max_s: float, path: str | Path) -> _Listing:
     "One pass over the file. It also decodes, until the first frame has come out."
     decoder, codec = Decoder(stream), stream.codec_context.codec.canonical_name
     out = _Listing(_Facts(codec, _length_size(codec, stream.codec_context.extradata)))
-    earliest = None
+    earliest = last_key = None
     for number, packet in read_packets(container, stream, tuple(container.streams.audio)):
         pts, length = packet.pts if packet.pts is not None else packet.dts, packet.duration or 0
         if pts is not None: out.end_s = max(out.end_s, float((pts + length) * packet.time_base))
         if number < 0: continue
+        if packet.is_keyframe and pts is not None:
+            out.jumps = last_key is not None and pts < last_key
+            if out.jumps: break
+            last_key = pts
         out.facts.add(packet)
         out.pts.append(pts)
         out.dts.append(packet.dts)
@@ -347,7 +357,7 @@ def probe(
     if source.readable_s - source.start_offset_s > max_s: raise _too_long(path, f"{source.readable_s:.1f} s", max_s)
     return source
 
-# %% ../../nbs/10_segment/10_probe.ipynb #a0f60a41
+# %% ../../nbs/10_segment/10_probe.ipynb #ca4f48db
 def _describe(container: Any, video: Any, listing: _Listing) -> Source:
     "The record of a listed file."
     facts, tick, first = listing.facts, video.time_base, listing.first
@@ -372,7 +382,7 @@ def _describe(container: Any, video: Any, listing: _Listing) -> Source:
         round(promised, 6) if broken else end_s, end_s, len(packet_of), _varies(times_s, float(tick)), bool(container.streams.audio),
         float(times_s[0]) if len(times_s) else 0.0, float(zero), tick, video.index,
         timed and restarts and bool((np.diff(pts[keyframe]) > 0).all()), times_s, packet_of, packets,
-        f"breaks off at {end_s:.3f} of {promised:.3f} s" if broken else "")
+        "its clock jumps back" if listing.jumps else f"breaks off at {end_s:.3f} of {promised:.3f} s" if broken else "")
 
 # %% ../../nbs/10_segment/10_probe.ipynb #0c76cc4e
 def _orientation(frame: Any) -> tuple[int, bool]:
@@ -387,7 +397,7 @@ def _pixel_aspect(stream: Any, rotation: int) -> float:
     if not 0.25 <= stored <= 4 or abs(stored - 1) < 0.025: return 1.0
     return round(1 / stored if rotation % 180 else stored, 6)
 
-# %% ../../nbs/10_segment/10_probe.ipynb #115fb0b1
+# %% ../../nbs/10_segment/10_probe.ipynb #bd7b7890
 def decode_all(
     path: str | Path,               # the file
     source: Source,                 # its record
@@ -407,7 +417,7 @@ def restrict(
     "The record with only those frames that can be decoded."
     stays = np.isin(source.packet_of, came)
     times_s, lost = source.times_s[stays], int((~stays).sum())
-    if not len(times_s): return replace(source, sparse=False, frame_count=0, times_s=times_s, packet_of=source.packet_of[:0], readable_s=0.0)
+    if not len(times_s): return replace(source, sparse=False, frame_count=0, times_s=times_s, packet_of=came[:0], readable_s=0.0)
     return replace(source, sparse=False, frame_count=len(times_s), times_s=times_s, packet_of=source.packet_of[stays],
                    readable_s=source.readable_s if stays[-1] else _end_of(times_s, 0.0), start_offset_s=float(times_s[0]),
                    note=f"{lost} of {len(stays)} frames cannot be decoded" if lost else source.note)
@@ -415,7 +425,7 @@ def restrict(
 
 def _by_output(path: str | Path, source: Source, dts: list[int | None], rate: float) -> Source:
     "The record of a file without presentation times: frames in the order in which they come, at decoding times or the nominal rate."
-    packet_of = np.array([number for number, _ in decode_all(path, source)], np.int32)
+    packet_of = np.array([number for number, _ in decode_all(path, source) if number < len(dts)], np.int32)
     clock = sorted(t for number in packet_of if (t := dts[number]) is not None)
     known = len(clock) == len(set(clock)) == len(packet_of)
     times_s = np.array([(t - clock[0]) * source.time_base for t in clock] if known else np.arange(len(packet_of)) / rate, np.float64)

@@ -46,8 +46,8 @@ def moment(
     if not _FIRST <= t0 <= _LAST: raise UsageError(f"{who}: outside 2005 to 2100. Give seconds since 1970 UTC, not milliseconds.")
     return float(t0)
 
-# %% ../../nbs/10_segment/50_texts.ipynb #f3cd3ffa
-_SIZES = {"title": 1_000, "description": 100_000, "text": 100_000, "tag": 1_000}        # characters
+# %% ../../nbs/10_segment/50_texts.ipynb #61dd1cff
+_SIZES = {"title": 1_000, "description": 20_000, "text": 20_000, "tag": 1_000}          # characters
 _MANY = 1_000                                           # tags
 _WHOLE = 2.0**53                                        # counts are exact up to here
 
@@ -74,7 +74,8 @@ class _Fields:
     def number(self, key: str, low: float = 0.0, high: float = _WHOLE, whole: bool = False) -> float:
         x = self.data.get(key)
         if x is None: return NAN
-        if isinstance(x, bool) or not isinstance(x, (int, float)):
+        is_number = isinstance(x, Real) and not isinstance(x, bool)
+        if not is_number:
             self.absent(key, f"a {type(x).__name__} is no number")
         elif not low <= x <= high or (whole and x != int(x)):      # NaN and integers of any size compare without harm
             self.absent(key, f"{'no whole number' if low <= x <= high else 'not a number'} from {low:.15g} to {high:.15g}")

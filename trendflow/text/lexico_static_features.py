@@ -22,8 +22,7 @@ from ..kit.words import (SCRIPTS, chapters, characters, emojis, fold, lix, marks
 # %% auto #0
 __all__ = ['FIELDS', 'lexico_static_features']
 
-# %% ../../nbs/50_text/lexico_static_features.ipynb #fc191be1
-_PHRASES = "58c5445cc52219f6da5aeb68dbd2e0b1e3075fae8b8243edc7452bd301c0967e"       # digest of the phrases that this version counts
+# %% ../../nbs/50_text/lexico_static_features.ipynb #a068ad6a
 FIELDS = ("title", "description")
 _SIZE = {"characters": "characters", "words": "words", "word_length": "characters"}
 _SHARE = ("upper", "shouted_words", "digits", "punctuation", "emojis", "styled")
@@ -50,7 +49,7 @@ def _fields(name: str, dim: str, labels: tuple[str, ...], doc: str, unit: str | 
           doc="listed phrases by which a description asks the viewer for something, in any of the listed languages"),
     Array("description_form", ("prepared",), unit="1", nullable=True, zero_ok=True, labels={"prepared": _PREPARED}, pool=("value",),
           doc="variety of words in windows of 50; LIX; share of the title's words that it repeats"),
-], empty={"no_text_available": "neither title nor description is known"},
+], empty={"no_text_available": "neither title nor description is known"}, assets=("phrases",),
    source="Unicode UAX 29 and UTS 51; Covington and McFall 2010 (variety); Björnsson 1968 (LIX)")
 def lexico_static_features(
     texts: Texts,                   # what was written about the video
@@ -119,11 +118,11 @@ def _items(
     found = marks(text)
     return [sum(bool(line.strip()) for line in text.splitlines()), *(len(found[k]) for k in ("link", "email", "time")), len(chapters(text))]
 
-# %% ../../nbs/50_text/lexico_static_features.ipynb #9066feeb
+# %% ../../nbs/50_text/lexico_static_features.ipynb #28dc4e28
 @cache
 def _phrases() -> dict[str, tuple[str, ...]]:
     "Listed phrases of all languages, by what they ask for."
-    return {kind: tuple(sorted({p for listed in by_language.values() for p in listed})) for kind, by_language in asset("phrases", _PHRASES).data.items()}
+    return {kind: tuple(sorted({p for listed in by_language.values() for p in listed})) for kind, by_language in asset("phrases").data.items()}
 
 
 def _asks(

@@ -23,7 +23,7 @@ from ..core.artifact import Artifact
 from ..core.errors import ArtifactError, UsageError
 
 # %% auto #0
-__all__ = ['udunits', 'Member', 'dims_of', 'dataset', 'TrendflowBackend', 'run_attrs']
+__all__ = ['udunits', 'Member', 'dims_of', 'dataset', 'run_attrs', 'TrendflowBackend']
 
 # %% ../../nbs/70_views/10_backend.ipynb #03db1033
 _PLAIN = {"s-1": ("1/s", "frame/s", "width/s", "diagonal/s", "log/s", "words/s"), "min-1": ("1/min", "bpm"), "1": ("row", "id", "code"),
@@ -70,7 +70,7 @@ class Member(BackendArray):
         # Basic indexing is a view of the map; xarray does the rest on it. The copy holds what was asked for and no file.
         return np.array(indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, mapped.__getitem__))
 
-# %% ../../nbs/70_views/10_backend.ipynb #d2570b32
+# %% ../../nbs/70_views/10_backend.ipynb #0591b766
 def dims_of(
     schema: dict[str, Any],                     # meta.schema
 ) -> dict[str, tuple[str, ...]]:                # array → dims in the dataset
@@ -78,7 +78,7 @@ def dims_of(
     forms: dict[str, set[tuple]] = {}
     for a in schema["arrays"].values():
         for d in a["dims"]: forms.setdefault(d, set()).add((*a["labels"].get(d, ()), a["size"].get(d)))
-    plain = {d for d, found in forms.items() if len(found) == 1 and d not in schema["arrays"]}
+    plain = {d for d, found in forms.items() if d in schema["axes"] or (len(found) == 1 and d not in schema["arrays"])}
     return {name: tuple(d if d in plain else f"{name}_{d}" for d in a["dims"]) for name, a in schema["arrays"].items()}
 
 
@@ -137,11 +137,24 @@ def dataset(
     if artifact.path is not None: ds.encoding["source"] = str(artifact.path)
     return ds.set_xindex("times_s") if index_times and "times_s" in ds.coords else ds
 
-# %% ../../nbs/70_views/10_backend.ipynb #a96bcc81
+# %% ../../nbs/70_views/10_backend.ipynb #e2517f75
 _ACCESSOR = "trendflow.views.accessor"          # registers `ds.tf`; named, not imported, because a page imports earlier ones only
 _NO_VALUE: tuple[Any, ...] = (None, [], {})
 
 
+def _failure(c: dict[str, Any]) -> dict[str, str]:
+    "Why a component failed, as attributes."
+    return {f"error_{k}": str(v) for k, v in c["error"].items() if v not in _NO_VALUE}
+
+
+def run_attrs(
+    m: dict[str, Any],                          # manifest
+) -> dict[str, Any]:                            # flat; nested values are JSON text
+    "The facts of a run as attributes."
+    flat = {k: v for k, v in m["run"].items() if v not in _NO_VALUE}
+    return {k: json.dumps(v, sort_keys=True) if isinstance(v, (dict, list)) else v for k, v in flat.items()}
+
+# %% ../../nbs/70_views/10_backend.ipynb #21cc6191
 class TrendflowBackend(BackendEntrypoint):
     "Opens artifacts and runs."
     description = "Open artifacts (.npz) and run folders of trendflow"
@@ -192,16 +205,3 @@ class TrendflowBackend(BackendEntrypoint):
         if not isinstance(filename_or_obj, (str, os.PathLike)): return False
         p = Path(filename_or_obj)
         return (p.suffix == ".npz" and p.is_file()) or (p / "manifest.json").is_file()
-
-# %% ../../nbs/70_views/10_backend.ipynb #ffb22d4a
-def _failure(c: dict[str, Any]) -> dict[str, str]:
-    "Why a component failed, as attributes."
-    return {f"error_{k}": str(v) for k, v in c["error"].items() if v not in _NO_VALUE}
-
-
-def run_attrs(
-    m: dict[str, Any],                          # manifest
-) -> dict[str, Any]:                            # flat; nested values are JSON text
-    "The facts of a run as attributes."
-    flat = {k: v for k, v in m["run"].items() if v not in _NO_VALUE}
-    return {k: json.dumps(v, sort_keys=True) if isinstance(v, (dict, list)) else v for k, v in flat.items()}

@@ -97,7 +97,7 @@ def waveform(
         p.time_axis(axes[-1], audio.duration_s)
     return fig
 
-# %% ../../nbs/70_views/30_plots.ipynb #d73de854
+# %% ../../nbs/70_views/30_plots.ipynb #dba8beed
 def _motion(ax: Axes, ds: xr.Dataset, end: float) -> None:
     p.frame_of(ax, "motion", "widths/s", end)
     t = p.moments(ds, "frame")
@@ -133,7 +133,7 @@ def _timbre(ax: Axes, ds: xr.Dataset, end: float) -> None:
 def _tempo(ax: Axes, ds: xr.Dataset, end: float) -> None:
     p.frame_of(ax, "tempo", "beats/min", end)
     whole, sure = (float(ds["measure"].sel(metric=m)) for m in ("tempo", "tempo_confidence"))
-    p.curve(ax, p.moments(ds, "segment"), ds["tempo"].values, p.PURPLE, linewidth=2)
+    ax.hlines(ds["tempo"].values, *spans(ds, "segment").T, color=p.PURPLE, linewidth=2, alpha=0.6)
     ax.set_ylim(40, 220), ax.set_yticks([60, 120, 180])
     p.named(ax, f"whole {whole:.0f}" if np.isfinite(whole) else "no tempo", 0.7, p.PURPLE, "-"), p.named(ax, f"confidence {sure:.2f}", 0.3, p.GREY)
 
