@@ -30,7 +30,11 @@ CLIPS = {
     "h264_without_times": ("clip.h264", dict()),
     "h264_10_bit": ("clip.mp4", dict(pixel_format="yuv420p10le")),
     "h264_odd_444": ("clip.mp4", dict(pixel_format="yuv444p", size=(121, 67))),
+    "h264_interlaced": ("clip.ts", dict(options={"x264-params": "keyint=25:min-keyint=25:scenecut=0:threads=1:tff=1:open-gop=1"})),
+    "h264_intra_refresh": ("clip.mp4", dict(options={"x264-params": "keyint=25:intra-refresh=1:threads=1"})),
     "hevc": ("clip.mp4", dict(codec="hevc")),
+    "hevc_layers": ("clip.mp4", dict(codec="hevc", options={
+        "x265-params": "keyint=24:min-keyint=24:temporal-layers=3:bframes=7:b-adapt=0:pools=none:frame-threads=1:log-level=none:open-gop=1"})),
     "hevc_open_gop": ("clip.mkv", dict(codec="hevc", open_gop=True)),
     "vp8": ("clip.webm", dict(codec="vp8")),
     "vp9": ("clip.webm", dict(codec="vp9")),
@@ -233,6 +237,14 @@ def test_the_break_is_known_before_sampling(clip, tmp_path):
     assert source.times_s[-1] < source.readable_s
 
 
+def test_a_clock_that_jumps_back_ends_the_timeline(clip, tmp_path):
+    path = tmp_path / "twice.ts"
+    path.write_bytes(clip("h264_ts").read_bytes() * 2)
+    source = probe(path)
+    assert source.frame_count == 100 and "jumps back" in source.note
+    assert read_all_of(path, 9, tmp_path) == 9
+
+
 def test_missing_frames_carry_the_readable_timeline(clip, tmp_path):
     with av.open(str(clip("h264"))) as container: spans = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
     data = bytearray(clip("h264").read_bytes())
@@ -302,6 +314,18 @@ def test_golden_frames(stream, tmp_path):
     assert golden
     source, targets = probe(path, stream=stream), np.array(sorted(golden), np.int32)
     for row, i in zip(pixels_of(path, source, targets, tmp_path), targets): assert (row == golden[int(i)]).all()
+
+
+@needs_data
+def test_colours_follow_matrix_and_range(tmp_path):
+    path = DATA / "videos" / "bt709_full_range_720p.mp4"
+    rgb = pixels_of(path, probe(path), np.array([0], np.int32), tmp_path)[0].astype(float)
+    frame = sequential(path)[0]
+    y, u, v = (np.frombuffer(p, np.uint8).reshape(-1, p.line_size)[:p.height, :p.width].astype(float) for p in frame.planes)
+    u, v = (c.repeat(2, 0).repeat(2, 1) - 128 for c in (u, v))
+    r, b = y + 2 * (1 - 0.2126) * v, y + 2 * (1 - 0.0722) * u
+    g = (y - 0.2126 * r - 0.0722 * b) / 0.7152
+    assert np.abs(np.clip(np.stack([r, g, b], -1), 0, 255) - rgb).mean() < 1
 
 
 @needs_data

@@ -100,7 +100,7 @@ def elsewhere(
         if made.meta["component_key"] == key: return folder.name, made
     return None
 
-# %% ../../nbs/60_run/20_executor.ipynb #7b21a87a
+# %% ../../nbs/60_run/20_executor.ipynb #798761dd
 class Settler:
     "Decides for each component: kept, reused, or to be computed."
 
@@ -152,7 +152,7 @@ class Settler:
 
     def _note(self, name: str, parts: dict[str, Any]) -> None:
         changed = sorted(differences(stored_parts(self.job.paths, name) or {}, parts))
-        self.job.notes.setdefault(name, []).append(f"computed anew: {', '.join(changed)} changed")
+        self.job.notes[name] = [f"computed anew: {', '.join(changed)} changed"]
 
 
 def _found(job: Job, made: Artifact, run_id: str | None) -> dict[str, Any]:

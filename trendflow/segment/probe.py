@@ -232,7 +232,7 @@ class Decoder:
         self.damaged = self.damaged or any(f.is_corrupt for f in frames)
         return [(f.opaque[0], f) for f in frames if f.opaque is not None]
 
-# %% ../../nbs/10_segment/10_probe.ipynb #85e22d32
+# %% ../../nbs/10_segment/10_probe.ipynb #554cb87b
 def read_packets(
     container: Any,                 # open container
     stream: Any,                    # its video stream
@@ -251,7 +251,7 @@ def read_packets(
                 number += 1
                 yield number, whole
             cut = packet if packet.is_corrupt else None     # when nothing follows, the bytes end inside this packet: it is no frame
-    except av.FFmpegError: return
+    except (av.FFmpegError, IndexError): return     # PyAV counts wrongly at the end of a stream that grew new tracks
 
 # %% ../../nbs/10_segment/10_probe.ipynb #f44c2517
 @dataclass
