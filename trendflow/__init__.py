@@ -1,1 +1,25 @@
+"""Measures one YouTube video with visual, audio and text components and keeps every measurement as a self-describing file."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+_HOMES = {"run_video": "app.run_video", "run_videos": "app.batch", "segment_video": "app.stages", "process": "app.stages", "Run": "views.browse"}
+__all__ = ["Run", "process", "run_video", "run_videos", "segment_video"]
+
+if TYPE_CHECKING:
+    from .app.batch import run_videos
+    from .app.run_video import run_video
+    from .app.stages import process, segment_video
+    from .views.browse import Run
+
+
+def __getattr__(name: str) -> Any:
+    "The front doors, each imported when it is first asked for: `import trendflow` alone loads nothing."
+    if name not in _HOMES: raise AttributeError(f"module 'trendflow' has no attribute {name!r}, only {__all__}")
+    found = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]: return sorted({*globals(), *_HOMES})
