@@ -19,7 +19,7 @@ __all__ = ['app', 'Info', 'ProfileName', 'Store', 'Work', 'AsJson', 'Quiet', 'Re
            'T0', 'Transcript', 'DryRun', 'run', 'batch', 'segment', 'process', 'runs', 'show', 'plan', 'explain',
            'validate', 'components', 'export', 'purge', 'delete', 'doctor', 'main']
 
-# %% ../../nbs/85_app/30_cli.ipynb #e5f70d4d
+# %% ../../nbs/85_app/30_cli.ipynb #ad18bd23
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help="Measures a YouTube video with visual, audio and text components and keeps every measurement as a self-describing file.")
 Info = Annotated[Path | None, typer.Option(help="Info JSON that yt-dlp writes (--write-info-json --write-comments).")]
@@ -28,7 +28,7 @@ Store = Annotated[Path, typer.Option(help="Result store.")]
 Work = Annotated[Path | None, typer.Option(help="Folder for frames and sound. By default beside the store.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print plain data for another program.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
-Redo = Annotated[list[str], typer.Option(help="Component to compute anew, with what depends on it. May be given more than once.")]
+Redo = Annotated[list[str] | None, typer.Option(help="Component to compute anew, with what depends on it. May be given more than once.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Threads in all. By default the cores.")]
 Isolate = Annotated[bool, typer.Option(help="Each component in a process of its own: a crash or a hang is recorded.")]
 VideoId = Annotated[str | None, typer.Option(help="Id of the video. By default from the info JSON.")]
@@ -36,6 +36,14 @@ RunId = Annotated[str | None, typer.Option(help="Id of the run. By default deriv
 T0 = Annotated[str | None, typer.Option(help="Moment of analysis: seconds since 1970 or ISO-8601. By default the epoch of the info JSON.")]
 Transcript = Annotated[Path | None, typer.Option(help="Subtitles, .vtt or .srt.")]
 DryRun = Annotated[bool, typer.Option(help="Only say what would be removed.")]
+
+
+@app.callback()
+def _about(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        from trendflow import __version__
+        print(__version__)
+        raise typer.Exit()
 
 # %% ../../nbs/85_app/30_cli.ipynb #91aa58a7
 def _say(*lines: str) -> None:
@@ -69,15 +77,15 @@ def _show(run: Any, as_json: bool) -> None:
     for c in run.manifest["components"]:
         if c["status"] == "error": _say(f"{c['name']}: {c['error']['code']}: {c['error']['message']}")
 
-# %% ../../nbs/85_app/30_cli.ipynb #459305ae
+# %% ../../nbs/85_app/30_cli.ipynb #6c26d905
 @app.command()
 def run(video: Path, info: Info = None, profile: ProfileName = "default", store: Store = Path("result_store"), work: Work = None, run_id: RunId = None,
-        video_id: VideoId = None, t0: T0 = None, transcript: Transcript = None, redo: Redo = [], workers: Workers = None, isolate: Isolate = False,
+        video_id: VideoId = None, t0: T0 = None, transcript: Transcript = None, redo: Redo = None, workers: Workers = None, isolate: Isolate = False,
         figure: Annotated[Path | None, typer.Option(help="Draw an overview into this file (.png, .svg, .pdf).")] = None,
         timings: Annotated[bool, typer.Option(help="Print the timing table too.")] = False, quiet: Quiet = False, as_json: AsJson = False) -> None:
     "Measure one video."
     from trendflow.app.run_video import run_video
-    done = run_video(video, info, profile=profile, store=store, work=work, run_id=run_id, video_id=video_id, t0=t0, transcript=transcript, redo=redo,
+    done = run_video(video, info, profile=profile, store=store, work=work, run_id=run_id, video_id=video_id, t0=t0, transcript=transcript, redo=redo or (),
                      workers=workers, isolate=isolate, quiet=quiet or as_json)
     _show(done, as_json)
     if timings and not as_json: print("\n" + done.timings.to_string(na_rep="–", float_format="%.2f"))
@@ -93,30 +101,29 @@ def batch(videos: list[Path], profile: ProfileName = "default", store: Store = P
           retries: Annotated[int, typer.Option(min=0, help="A failed video is tried again so often.")] = 1, quiet: Quiet = False, as_json: AsJson = False) -> None:
     "Measure many videos into one store. `NAME.info.json` beside a video is taken as its info."
     from trendflow.app.batch import run_videos
-    done = run_videos(videos, profile=profile, store=store, work=work, client=client, retries=retries, isolate=isolate, quiet=quiet or as_json,
-                      **({"workers": workers} if workers else {}))
+    done = run_videos(videos, profile=profile, store=store, work=work, client=client, retries=retries, isolate=isolate, quiet=quiet or as_json, workers=workers)
     if as_json: _give(done.rows)
     else: print(done.table.to_string(index=False, na_rep="–"))
     _end("error" if done.failed else "ok")
 
-# %% ../../nbs/85_app/30_cli.ipynb #0506a21c
+# %% ../../nbs/85_app/30_cli.ipynb #473b3edc
 @app.command()
 def segment(video: Path, info: Info = None, profile: ProfileName = "default", store: Store = Path("result_store"), work: Work = None, run_id: RunId = None,
             video_id: VideoId = None, t0: T0 = None, as_json: AsJson = False) -> None:
     "Decode frames and sound of a video, and nothing else. Prints the frames folder."
     from trendflow.app.stages import segment_video
     folder = segment_video(video, info, profile=profile, store=store, work=work, run_id=run_id, video_id=video_id, t0=t0)
-    if as_json: _give({"frames_dir": str(folder.path), "views": folder.metadata["views"].keys() and {k: v["rows"] for k, v in folder.metadata["views"].items()}})
+    if as_json: _give({"frames_dir": str(folder.path), "views": {k: v["rows"] for k, v in folder.metadata["views"].items()}})
     else: print(folder.path)
 
 
 @app.command()
 def process(frames_dir: Path, run_dir: Path, info: Info = None, profile: ProfileName = "default",
-            component: Annotated[list[str], typer.Option(help="Only this component. May be given more than once.")] = [],
-            t0: T0 = None, redo: Redo = [], workers: Workers = None, isolate: Isolate = False, quiet: Quiet = False, as_json: AsJson = False) -> None:
+            component: Annotated[list[str] | None, typer.Option(help="Only this component. May be given more than once.")] = None,
+            t0: T0 = None, redo: Redo = None, workers: Workers = None, isolate: Isolate = False, quiet: Quiet = False, as_json: AsJson = False) -> None:
     "Measure what `segment` decoded, into an explicit run folder."
     from trendflow.app.stages import process as process_frames
-    done = process_frames(frames_dir, run_dir, info, profile=profile, components=component or None, t0=t0, redo=redo, workers=workers, isolate=isolate,
+    done = process_frames(frames_dir, run_dir, info, profile=profile, components=component, t0=t0, redo=redo or (), workers=workers, isolate=isolate,
                           quiet=quiet or as_json)
     _show(done, as_json)
     _end("ok" if component and done.status == "running" else done.status)
@@ -194,14 +201,14 @@ def components(as_json: AsJson = False, name: Annotated[str | None, typer.Argume
     if as_json: return _give(rows)
     for r in rows: print(f"{r['id']:28}{r['family']:8}{r['kind']:8}{r['version']:8}{r['doc']}")
 
-# %% ../../nbs/85_app/30_cli.ipynb #842a0f80
+# %% ../../nbs/85_app/30_cli.ipynb #fa7ad024
 @app.command()
 def export(out: Annotated[Path, typer.Argument(help="File to write: .parquet or .csv.")],
-           run_dir: Annotated[list[Path], typer.Option(help="A run. May be given more than once. By default all runs of the store.")] = [],
+           run_dir: Annotated[list[Path] | None, typer.Option(help="A run. May be given more than once. By default all runs of the store.")] = None,
            store: Store = Path("result_store"), as_json: AsJson = False) -> None:
     "Write the feature rows of runs as a table."
     from trendflow.app.inspect import export as write
-    told = write(out, store=store, run_dirs=run_dir or None)
+    told = write(out, store=store, run_dirs=run_dir)
     if as_json: _give(told)
     else: print(f"{told['rows']} rows, {told['columns']} columns: {out}")
 
@@ -231,7 +238,7 @@ def _removed(gone: list, dry_run: bool, as_json: bool) -> None:
     if as_json: return _give([{"what": r.what, "path": r.path, "bytes": r.bytes} for r in gone])
     for r in gone: print(f"{'would remove' if dry_run else 'removed'} {r.what}: {r.path} ({r.bytes / 1e6:.1f} MB)")
 
-# %% ../../nbs/85_app/30_cli.ipynb #a65a6f37
+# %% ../../nbs/85_app/30_cli.ipynb #70f6f4d8
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     "Say what is installed, what will not work and how to mend it."
@@ -252,6 +259,6 @@ def main(args: list[str] | None = None) -> None:        # None: those of the she
     except FileNotFoundError as e:
         _say(f"trendflow: {e}")
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        _say("trendflow: interrupted. Call the same command again: it goes on from here.")
-        raise SystemExit(130) from None
+    except SystemExit as e:
+        if e.code == 130: _say("trendflow: interrupted. Call the same command again: it goes on from here.")      # Ctrl-C
+        raise

@@ -122,7 +122,7 @@ def make_job(
                    "audio": lambda: write_audio(asked.path, source, folder, wishes, anchor, times)}
     return job
 
-# %% ../../nbs/85_app/10_run_video.ipynb #d00a2563
+# %% ../../nbs/85_app/10_run_video.ipynb #c9cca4e0
 def run_video(
     path: str | Path,                           # the video
     info: str | Path | Mapping[str, Any] | None = None,     # info JSON of yt-dlp, or a dict with the same keys
@@ -147,7 +147,7 @@ def run_video(
         if redo or not _done(asked): _work(asked, redo, workers, isolate, quiet)
     return Run.open(asked.paths.run_dir, asked.paths.work)
 
-
+# %% ../../nbs/85_app/10_run_video.ipynb #f5fe1947
 def _work(asked: Asked, redo: list[str], workers: int | None, isolate: bool, quiet: bool) -> None:
     "Probe, plan, decode, compute. A video that cannot be processed ends as skipped."
     try:
