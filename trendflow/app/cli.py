@@ -201,14 +201,15 @@ def components(as_json: AsJson = False, name: Annotated[str | None, typer.Argume
     if as_json: return _give(rows)
     for r in rows: print(f"{r['id']:28}{r['family']:8}{r['kind']:8}{r['version']:8}{r['doc']}")
 
-# %% ../../nbs/85_app/30_cli.ipynb #fa7ad024
+# %% ../../nbs/85_app/30_cli.ipynb #fdb2ad30
 @app.command()
 def export(out: Annotated[Path, typer.Argument(help="File to write: .parquet or .csv.")],
            run_dir: Annotated[list[Path] | None, typer.Option(help="A run. May be given more than once. By default all runs of the store.")] = None,
+           component: Annotated[list[str] | None, typer.Option(help="Columns of this component only. May be given more than once.")] = None,
            store: Store = Path("result_store"), as_json: AsJson = False) -> None:
     "Write the feature rows of runs as a table."
     from trendflow.app.inspect import export as write
-    told = write(out, store=store, run_dirs=run_dir)
+    told = write(out, store=store, run_dirs=run_dir, components=component)
     if as_json: _give(told)
     else: print(f"{told['rows']} rows, {told['columns']} columns: {out}")
 

@@ -64,12 +64,13 @@ def _checked(path: Path, name: str, digest: str | None) -> dict[str, Any]:
     except (TrendflowError, FileNotFoundError) as e: return {"file": name, "ok": False, "fault": str(e)}
     return {"file": name, "ok": True, "fault": None}
 
-# %% ../../nbs/85_app/25_inspect.ipynb #e0c4036c
+# %% ../../nbs/85_app/25_inspect.ipynb #e5a3242b
 def export(
     out: str | Path,                            # .parquet or .csv
     *,
     store: str | Path = "result_store",         # result store
     run_dirs: Iterable[str | Path] | None = None,       # these runs only; None means all of the store
+    components: Iterable[str] | None = None,    # columns of these only; None means all that a run has
 ) -> dict[str, Any]:                            # rows, columns; raises UsageError
     "Feature rows of runs as a table."
     import pandas as pd
@@ -77,10 +78,11 @@ def export(
     from trendflow.views.browse import Run
     out = Path(out)
     if out.suffix not in (".parquet", ".csv"): raise UsageError(f"export: .parquet or .csv, got {out.name!r}.")
+    wanted = list(components) if components is not None else None
     opened = [Run.open(d) for d in (run_dirs if run_dirs is not None else runs(Path(store)))]
     if not opened: raise UsageError("export: there are no runs. Give another store.")
     named = pd.DataFrame([{k: r.manifest["run"][k] for k in ("platform_id", "video_id", "run_id", "config_hash", "status")} for r in opened])
-    table = pd.concat([named, pd.concat([r.features() for r in opened], ignore_index=True)], axis=1)
+    table = pd.concat([named, pd.concat([r.features(wanted) for r in opened], ignore_index=True)], axis=1)
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{out.name}.part")
     table.to_parquet(part, index=False) if out.suffix == ".parquet" else table.to_csv(part, index=False)
