@@ -15,8 +15,10 @@ import xarray as xr
 from trendflow.core import manifest as manifests
 from trendflow.core import samples
 from trendflow.core.artifact import write_artifact
-from trendflow.core.errors import ArtifactError, ContractError, MissingInput
+from trendflow.core.checks import cases
+from trendflow.core.errors import ArtifactError, ContractError, ManifestError, MissingInput, UsageError
 from trendflow.core.framesdir import metadata_faults, open_frames_dir
+from trendflow.core.measure import measure
 from trendflow.core.registry import discover
 from trendflow.core.roles import motion, shots
 from trendflow.core.store import RunPaths
@@ -177,6 +179,44 @@ def test_empty_measurements_pass_through() -> None:
     assert none.tf.at(1.0).sizes["shot"] == 0
 
 
+# --- the engine on one artifact -------------------------------------------------------------------------------------------------
+
+def test_an_artifact_explains_itself_through_the_engine(run: Run) -> None:
+    made = samples.artifact(motion)
+    ds = xr.open_dataset(run.paths.artifact("sample_motion"), engine="trendflow")
+    assert ds.flow_mean.attrs == {"long_name": made.schema["arrays"]["flow_mean"]["doc"], "units": "s-1", "ancillary_variables": "flow_mean_present"}
+    assert ds.camera.dims == ("frame", "axis") and list(ds.camera_units.values)[-1] == "degree s-1" and ds.times_s.attrs["units"] == "s"
+    assert {k: ds.attrs[k] for k in ("producer", "status", "empty_reason")} == {"producer": "sample_motion", "status": "ok", "empty_reason": ""}
+    absent = ~ds.flow_mean_present.values
+    assert np.isnan(ds.flow_mean.values[absent]).all() and np.isfinite(ds.flow_mean.values[~absent]).all()
+    assert not ds.camera.variable._in_memory, "values were kept"
+    assert ds.sel(times_s=1.3, method="nearest").times_s.item() == pytest.approx(1.25)
+    assert "flow_mean" not in xr.open_dataset(run.paths.artifact("sample_motion"), engine="trendflow", drop_variables="flow_mean")
+
+
+def test_nothing_measured_is_nan_under_false_masks(tmp_path: Path) -> None:
+    write_artifact(samples.artifact(motion, "empty"), tmp_path / "m.npz")
+    ds = xr.open_dataset(tmp_path / "m.npz", engine="trendflow")
+    assert ds.attrs["status"] == "empty" and ds.attrs["empty_reason"] and ds.sizes["frame"] > 0
+    assert ds.flow_mean.isnull().all() and not ds.flow_mean_present.any() and not ds.tf.present("flow_mean").any()
+
+
+def test_the_accessor_answers_on_an_opened_file(run: Run) -> None:
+    flow, cuts = run["sample_motion"], run["shots"]
+    assert flow.tf.at(1.3).times_s.values.tolist() == [1.25] and flow.tf.between(1, 2).times_s.values.min() >= 1
+    assert flow.tf.per_shot(cuts).sizes["shot"] == cuts.sizes["shot"] and cuts.tf.align(flow, "shot").flow_mean.notnull().all()
+    assert flow.tf.present("dt_s").all() and flow.tf.plot().png()[:4] == b"\x89PNG"
+    with pytest.raises(UsageError, match="not installed"): flow.tf.row()
+    with pytest.raises(UsageError, match=r"\['speeed'\] cannot be drawn"): flow.tf.plot(names=["speeed"])
+
+
+def test_folders_and_other_files_are_refused_with_a_hint(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="open_datatree"): xr.open_dataset(run.dir, engine="trendflow")
+    with pytest.raises(UsageError, match="no manifest"): xr.open_datatree(tmp_path, engine="trendflow")
+    np.savez(tmp_path / "other.npz", a=1)
+    with pytest.raises(ArtifactError, match=r"other\.npz"): xr.open_dataset(tmp_path / "other.npz", engine="trendflow")
+
+
 # --- the run --------------------------------------------------------------------------------------------------------------------
 
 def test_run_says_what_is_absent(run: Run) -> None:
@@ -184,6 +224,72 @@ def test_run_says_what_is_absent(run: Run) -> None:
     with pytest.raises(MissingInput, match="toy_broken: failed with internal"): run["toy_broken"]
     with pytest.raises(MissingInput, match="did you mean 'sample_shots'"): run["sample_shot"]
     with pytest.raises(LookupError): run["../../etc"]
+    for ask in (run.artifact, run.explain):
+        with pytest.raises(MissingInput, match=r"'motio': is not in this run.*\['sample_motion', 'sample_shots'\]"): ask("motio")
+        with pytest.raises(MissingInput, match="toy_broken: failed with internal"): ask("toy_broken")
+    with pytest.raises(MissingInput, match=r"role 'depth_of_field'|'depth_of_field': is not in this run"): run["depth_of_field"]
+    with pytest.raises(UsageError, match="'color_ligt' is not installed.*Did you mean 'color_light'"): run.features(["color_ligt"])
+
+
+def test_roles_mean_their_provider(run: Run) -> None:
+    assert run.artifact("shots").meta["producer"] == run["shots"].attrs["producer"] == run.component("shots") == "sample_shots"
+    manifests.upsert(run.paths, components=[ended("second")])
+    write_artifact(samples.artifact(shots, seed=1), run.paths.artifact("second"))
+    again = Run.open(run.dir)
+    with pytest.raises(MissingInput, match=r"role 'shots': filled by \['sample_shots', 'second'\]"): again["shots"]
+    manifests.upsert(run.paths, run={"roles": {"shots": "second", "motion": "toy_broken"}})
+    again = Run.open(run.dir)
+    assert again.component("shots") == "second"
+    with pytest.raises(MissingInput, match="toy_broken: failed"): again["motion"]
+
+
+def test_an_artifact_is_checked_to_the_last_value(run: Run) -> None:
+    path = run.paths.artifact("sample_motion")
+    raw = bytearray(path.read_bytes())
+    at = raw.find(run.artifact("sample_motion").camera.tobytes())
+    raw[at] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(ArtifactError, match=r"sample_motion\.npz: content_digest.*redo=\['sample_motion'\]"): run.artifact("sample_motion")
+    path.unlink()
+    for ask in (lambda: run.artifact("motion"), lambda: run["sample_motion"], lambda: run.tree, run.overview, lambda: run.explain("sample_motion")):
+        with pytest.raises(ArtifactError, match="it is not there. Compute it anew with redo=.'sample_motion'"): ask()
+
+
+def test_explain_says_how_and_from_what(run: Run) -> None:
+    assert run.explain("shots").stored["@how"] == "computed"
+    manifests.upsert(run.paths, components=[ended("sample_shots", reused_from="r0")])
+    assert Run.open(run.dir).explain("sample_shots").stored["@how"] == "reused from run r0"
+    told = run.explain("sample_shots", {"component": "sample_shots", "version": "9"})
+    assert not told.same["version"] and told.now["version"] == "9"
+
+
+@pytest.fixture
+def skipped(tmp_path: Path) -> Run:
+    paths = RunPaths(tmp_path / "store", tmp_path / "work", "youtube", "v", "s")
+    manifests.upsert(paths, run={"skip_reason": "video_unreadable", "notes": ["no <video> in it"]})
+    return Run.open(paths.run_dir, tmp_path / "work")
+
+
+def test_a_skipped_run_says_why(skipped: Run) -> None:
+    assert skipped.status == "skipped" and list(skipped) == [] and skipped.table.empty and skipped.features().shape == (1, 0)
+    assert "video_unreadable" in repr(skipped) and "&lt;video&gt;" in skipped._repr_html_() and not skipped.tree.children
+    for ask in (lambda: skipped["color_light"], lambda: skipped.frames, lambda: skipped.audio, skipped.contact_sheet):
+        with pytest.raises(MissingInput, match="the video was skipped: video_unreadable"): ask()
+    assert any("video unreadable" in t.get_text() for t in skipped.overview().axes[0].texts) and skipped.timeline().png()
+
+
+def test_an_overview_is_saved_in_any_format(run: Run, tmp_path: Path) -> None:
+    for kind in ("png", "svg", "pdf"):
+        for i in range(2): run.overview().savefig(tmp_path / f"{i}.{kind}")
+        assert (tmp_path / f"0.{kind}").read_bytes() == (tmp_path / f"1.{kind}").read_bytes()
+    assert len(run.overview().axes) == len(run.timeline().axes) + 1        # the list of components
+
+
+def test_no_run_and_no_manifest_are_told_apart(tmp_path: Path, run: Run) -> None:
+    with pytest.raises(UsageError, match="is no run"): Run.open(tmp_path)
+    run.paths.manifest.write_text("{")
+    with pytest.raises(ManifestError, match="manifest.json: cannot be read"): Run.open(run.dir)
+    assert table(run.dir.parents[2]).iloc[0].status == "corrupt"
 
 
 def test_run_escapes_what_came_from_outside(run: Run) -> None:
@@ -200,7 +306,11 @@ def test_run_keeps_its_tables(run: Run) -> None:
 
 
 def test_frames_are_read_and_purged(run: Run) -> None:
-    assert len(run.frames) == 24 and run.audio is None
+    assert len(run.frames) == 24
+    with pytest.raises(MissingInput, match="not decoded"): run.audio            # noqa: B018
+    (run.paths.frames_dir / "audio").mkdir()
+    (run.paths.frames_dir / "audio" / "segments.json").write_text("{}")         # looked for sound, and there is none
+    assert run.audio is None
     toy = run.frames_dir.frames("toy")
     assert toy.frame_indices.tolist() == [0, 2] and np.array_equal(toy[1], samples.frames()[2])
     assert len(run.contact_sheet().axes) == 2
@@ -263,6 +373,60 @@ def test_a_long_video_keeps_its_contact_sheet_small() -> None:
     assert len(panels.ticks(1200.0)) <= 13 and len(panels.ticks(7200.0)) <= 13
 
 
-def test_matplotlib_waits_until_a_picture_is_asked_for() -> None:
-    code = "import sys, trendflow.views.browse; assert 'matplotlib' not in sys.modules and 'torch' not in sys.modules"
+def overlapping(figure) -> list[str]:
+    "Texts that lie on one another or beyond the edge of a figure."
+    from matplotlib.text import Text
+    renderer = figure.canvas.get_renderer()
+    texts = [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible() and (t.axes is None or t.axes.axison or t in t.axes.texts)]
+    boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in texts]
+    outside = [name for name, b in boxes if b.x0 < 0 or b.y0 < 0 or b.x1 > figure.bbox.x1 or b.y1 > figure.bbox.y1]
+
+    def meet(a, b) -> bool: return min(a.x1, b.x1) - max(a.x0, b.x0) > 1.5 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1.5
+    return outside + [f"{a} | {b}" for i, (a, x) in enumerate(boxes) for b, y in boxes[:i] if meet(x, y)]
+
+
+def many_cuts(n: int) -> xr.Dataset:
+    edges = np.linspace(0, n * 4.0, n + 1)
+    kinds = (np.arange(n - 1) % 5).astype("int32")
+    return xr.Dataset({"transition_kind": ("event", kinds)}, {"shot_start_s": ("shot", edges[:-1]), "shot_end_s": ("shot", edges[1:]),
+        "event_start_s": ("event", edges[1:-1] - 0.3), "event_end_s": ("event", edges[1:-1] + 0.3)}, {"empty_reason": "", "status": "ok"})
+
+
+@pytest.mark.parametrize("n", [1, 6, 66])
+def test_no_text_lies_on_another(n: int) -> None:
+    names = [("tempo", "ok", ""), ("lexico_static_features", "empty", "audio_missing_or_extract_failed"), ("core_optical_flow", "error", "dependency_failed")]
+    status = [names[i % 3] for i in range(n)]
+    views = {"cuts": many_cuts(3 * n), "flow": dataset(samples.artifact(motion, "empty" if n == 6 else "normal"))}
+    figure = plots.overview(views, frames=samples.frames(), audio=samples.audio("short"), status=status, title="v" * n, note="youtube · run 0123456789ab · 1200.0 s · error")
+    assert overlapping(figure) == []
+
+
+def test_panels_of_every_component_that_runs_over_time_are_readable() -> None:
+    made = {c.id: next(iter(cases(c)))[1] for c in discover().values()}
+    views = {k: dataset(measure(discover()[k], given)) for k, given in made.items()}
+    figure = plots.overview(views, status=[(k, "ok", "") for k in views], title="all", note="youtube")
+    assert overlapping(figure) == [] and len(figure.axes) >= 6
+    for ds in views.values(): assert overlapping(ds.tf.plot()) == []
+
+
+@pytest.mark.parametrize("size", [(36, 64), (64, 36), (8, 200), (200, 8), (1, 1)])
+def test_pictures_of_any_shape_fit(size: tuple[int, int]) -> None:
+    from dataclasses import replace
+    frames = samples.frames()
+    odd = replace(frames, pixels=np.full((len(frames.pixels), *size, 3), 200, np.uint8))
+    for figure in (plots.overview({}, frames=odd, title="odd"), plots.contact_sheet(odd, many_cuts(2), title="odd"), plots.contact_sheet(odd, None, title="odd")):
+        assert overlapping(figure) == [] and max(figure.get_size_inches()) < 40
+
+
+def test_importing_run_is_quick_and_light() -> None:
+    code = ("import sys, time; start = time.process_time(); from trendflow import Run; spent = time.process_time() - start; "
+            "print(spent, *sorted({'matplotlib', 'xarray', 'pandas', 'scipy', 'torch'} & set(sys.modules)))")
+    out = [subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1], capture_output=True, text=True).stdout.split() for _ in range(3)]
+    assert not out[0][1:], f"from trendflow import Run imports {out[0][1:]}"
+    assert min(float(o[0]) for o in out) < 0.3
+
+
+def test_matplotlib_waits_until_a_picture_is_asked_for(run: Run) -> None:
+    code = f"import sys; from trendflow import Run; r = Run.open({str(run.dir)!r}); repr(r), r._repr_html_(), r.artifact('shots'); " \
+           "assert not {'pandas', 'xarray'} & set(sys.modules); r['shots'], r.table; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])

@@ -18,12 +18,14 @@ TESTING_CLIPS = ('carphone_qcif.mp4', 'flower.mp4', 'friday.mp4', 'intel_bottles
                  'shuttle_vp8.webm', 'tractor_vp9.webm', 'asl_hungry.mkv')
 TUNING_SEEDS, TESTING_SEEDS = range(0, 500), range(1000, 1500)
 
-# First frames of new shots inside the tuning clips (looked up by eye), in native frames; a segment never crosses one of them.
+# First frames of new shots inside the tuning clips, and stretches with a fade or dissolve of their own (looked up by eye), in native frames.
+# A segment never crosses or contains one of them.
 INNER_CUTS = {
     'tears_of_steel_battle.webm': (52, 122, 158, 221, 309, 715, 788, 872, 901, 987, 1127, 1157, 1203, 1234, 1246, 1284, 1345, 1378, 1430, 1472,
                                    1525, 1571, 1618, 1650, 1689),
-    'bbb_30s.webm': (60, 283, 376, 428, 551), 'nasa_13013_multitrack.mp4': (110, 202), 'failing_audio.mp4': (220,),
+    'bbb_30s.webm': (283, 376, 428, 551), 'nasa_13013_multitrack.mp4': (202,),
 }
+LEFT_OUT = {'bbb_30s.webm': ((0, 60),), 'nasa_13013_multitrack.mp4': ((121, 153),), 'failing_audio.mp4': ((76, 93), (185, 280))}
 
 
 @functools.lru_cache(maxsize=32)
@@ -40,8 +42,9 @@ def read_clip(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def spans(path: Path) -> list[tuple[float, float]]:
     "Stretches of a clip without a transition, in seconds."
     _, times = read_clip(path)
-    edges = [0, *INNER_CUTS.get(path.name, ()), len(times)]
-    return [(float(times[a]), float(times[b - 1])) for a, b in zip(edges, edges[1:]) if b - a > 2]
+    left_out = LEFT_OUT.get(path.name, ())
+    edges = sorted({0, *INNER_CUTS.get(path.name, ()), *(e for pair in left_out for e in pair), len(times)})
+    return [(float(times[a]), float(times[b - 1])) for a, b in zip(edges, edges[1:]) if b - a > 2 and (a, b) not in left_out]
 
 
 def take(path: Path, start: float, n: int) -> np.ndarray:
@@ -160,6 +163,51 @@ def compose(
         tail = (shot[before + alone:], shot[:0]) if after else None
     clip = np.concatenate(parts)
     return np.ascontiguousarray(clip[:, :, 66:126]) if upright else clip, truth
+
+
+def still(
+    folder: Path,               # where the source clips are
+    names: tuple[str, ...],     # which of them
+    seed: int,                  # the clip is the same for the same seed
+) -> np.ndarray:                # [frame, y, x, rgb] uint8
+    "One resting picture with noise, which may grow lighter or darker. No transition."
+    rng = np.random.default_rng(seed)
+    frames, _ = read_clip(folder / str(rng.choice(names)))
+    n = int(rng.integers(40, 120))
+    out = np.repeat(frames[rng.integers(len(frames))][None], n, 0).astype(np.float32)
+    out += rng.normal(0, rng.choice([0, 1, 4]), out.shape)
+    if rng.random() < .5: out += np.linspace(0, rng.uniform(-15, 15), n)[:, None, None, None]
+    return np.clip(out, 0, 255).astype(np.uint8)
+
+
+def passing(
+    folder: Path,               # where the source clips are
+    names: tuple[str, ...],     # which of them
+    seed: int,                  # the clip is the same for the same seed
+) -> np.ndarray:                # [frame, y, x, rgb] uint8
+    "Large things that pass in front of a resting, often plain background; light may change a little. No transition."
+    rng = np.random.default_rng(seed)
+    frames, _ = read_clip(folder / str(rng.choice(names)))
+    n = int(rng.integers(60, 160))
+    back = frames[rng.integers(len(frames))].astype(np.float32)
+    if rng.random() < .7: back = back * .1 + back.mean((0, 1)) * .9
+    out = np.repeat(back[None], n, 0)
+    for _ in range(int(rng.integers(1, 4))):
+        h, w = int(rng.integers(30, 90)), int(rng.integers(30, 100))
+        y0, x0 = int(rng.integers(0, HEIGHT - h + 1)), int(rng.integers(0, WIDTH - w + 1))
+        thing = frames[rng.integers(len(frames)), y0:y0 + h, x0:x0 + w].astype(np.float32)
+        steps = int(rng.integers(20, 90))
+        across, place = np.linspace(-w, WIDTH, steps), np.full(steps, y0)
+        if rng.random() < .5: across, place = np.full(steps, x0), np.linspace(-h, HEIGHT, steps)
+        way, stops = (-1 if rng.random() < .5 else 1), rng.random() < .3
+        begin = int(rng.integers(0, n - 10))
+        for i in range(begin, n):
+            j = min(i - begin, steps // 2 if stops else steps - 1)
+            x, y = int(across[::way][j]), int(place[::way][j])
+            left, right, top, bottom = max(x, 0), min(x + w, WIDTH), max(y, 0), min(y + h, HEIGHT)
+            if right > left and bottom > top: out[i, top:bottom, left:right] = thing[top - y:bottom - y, left - x:right - x]
+    light = np.interp(np.arange(n), np.sort(rng.integers(0, n, 4)), rng.uniform(.85, 1.15, 4)) if rng.random() < .4 else np.ones(n)
+    return np.clip(out * light[:, None, None, None] + rng.normal(0, 2, out.shape), 0, 255).astype(np.uint8)
 
 
 def small_view(frames: np.ndarray, times: np.ndarray, max_fps: float = 12.5) -> tuple[np.ndarray, np.ndarray]:

@@ -88,7 +88,7 @@ class _Worker:
         self.process.wait()
         os.close(self.to_child), os.close(self.from_child)
 
-# %% ../../nbs/60_run/14_isolation.ipynb #e30a134c
+# %% ../../nbs/60_run/14_isolation.ipynb #4ce00e2b
 class IsolatedPool:
     "As many workers as may run at once; a dead one is replaced."
 
@@ -116,30 +116,25 @@ class IsolatedPool:
             _send(worker.to_child, task)
             entry = _receive(worker.from_child, self._timeouts[cost])
         except (EOFError, TimeoutError, BrokenPipeError) as e:
-            hung = isinstance(e, TimeoutError)
-            worker.stop()
             self._all.remove(worker)
-            task.paths.artifact(task.component).unlink(missing_ok=True)
-            c, code = task.declaration(), worker.process.returncode
-            said = f"took longer than {self._timeouts[cost]:g} s, the limit of cost {cost!r}, and was ended" if hung else f"its process died with {_named(code)}"
-            return {"name": c.id, "kind": c.kind, "producer_version": c.version, "schema_version": c.schema_version, "component_key": task.key,
-                    "status": "error", "started_at": started, "finished_at": now(),
-                    "error": {"code": "timeout" if hung else "worker_crashed", "type": "ComponentFailed", "message": f"{c.id}: {said}."}}
+            worker.stop()
+            limit = f"took longer than {self._timeouts[cost]:g} s, the limit of cost {cost!r}, and was ended" if isinstance(e, TimeoutError) else None
+            return _lost(task, started, limit, worker.process.returncode)
         self._idle.put(worker)
         return entry
 
     def shutdown(self, wait: bool = True, cancel_futures: bool = False) -> None:
         "End the workers; those at work first when nobody waits for them."
-        if not wait: self._kill()
-        self._threads.shutdown(wait=True, cancel_futures=cancel_futures)
-        self._kill()
+        self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)
+        for worker in () if wait else list(self._all): worker.process.kill()        # its thread sees that and closes the pipes
+        self._threads.shutdown(wait=True)
+        while self._all: self._all.pop().stop()
 
-    def _kill(self) -> None:
-        for worker in self._all:
-            worker.process.kill()
-            worker.process.wait()
-
-
-def _named(code: int) -> str:
-    "An exit code in words."
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+# %% ../../nbs/60_run/14_isolation.ipynb #234246b9
+def _lost(task: Task, started: str, limit: str | None, code: int) -> dict[str, Any]:
+    "The entry of a task whose worker is gone: over its limit, or dead with an exit code."
+    task.paths.artifact(task.component).unlink(missing_ok=True)
+    c, died = task.declaration(), signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    error = {"code": "timeout" if limit else "worker_crashed", "type": "ComponentFailed", "message": f"{c.id}: {limit or f'its process died with {died}'}."}
+    return {"name": c.id, "kind": c.kind, "producer_version": c.version, "schema_version": c.schema_version, "component_key": task.key,
+            "status": "error", "started_at": started, "finished_at": now(), "error": error}

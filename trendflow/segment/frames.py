@@ -21,7 +21,7 @@ from .policies import positions
 from .probe import Source
 
 # %% auto #0
-__all__ = ['LONG_SIDES', 'SMALL', 'view_size', 'Scaler', 'turn', 'Store', 'store_path', 'write_stores', 'open_store']
+__all__ = ['LONG_SIDES', 'SMALL', 'view_size', 'Scaler', 'turn', 'Store', 'write_stores']
 
 # %% ../../nbs/10_segment/35_frames.ipynb #d3dc1fb0
 LONG_SIDES = {"analysis": 640, "full": 1280}
@@ -79,7 +79,7 @@ def turn(
     if mirrored: pixels = pixels[:, ::-1]
     return np.ascontiguousarray(np.rot90(pixels, -rotation // 90))
 
-# %% ../../nbs/10_segment/35_frames.ipynb #7396bc59
+# %% ../../nbs/10_segment/35_frames.ipynb #ad0852eb
 @dataclass(frozen=True, eq=False)
 class Store:
     "One view on disk."
@@ -96,23 +96,15 @@ class Store:
     @property
     def nbytes(self) -> int: return len(self.union_positions) * self.height * self.width * 3
 
-
-def store_path(
-    folder: str | Path,             # folder of the stores
-    view: str,                      # analysis, small or full
-) -> Path:                          # the file
-    "Where a view is kept."
-    return Path(folder) / f"{view}.npy"
-
-# %% ../../nbs/10_segment/35_frames.ipynb #88e4303d
+# %% ../../nbs/10_segment/35_frames.ipynb #0f8c824d
 class _Writer:
     "Rows of one store, in any order, under a temporary name."
 
     def __init__(self, store: Store, source: Source, folder: Path):
-        self.store, self.path = store, store_path(folder, store.view)
+        self.store, self.path = store, folder / f"{store.view}.npy"
         self.part = folder / f".{store.view}.{os.getpid()}.part"
         self.scaler = Scaler(store.width, store.height, source.rotation, source.mirrored)
-        self.row_bytes, self.written = store.height * store.width * 3, 0
+        self.row_bytes = store.height * store.width * 3
         shape = (len(store.union_positions), store.height, store.width, 3)
         with open(self.part, "wb") as file:
             np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
@@ -126,7 +118,6 @@ class _Writer:
         while len(data):                            # the system may take a part of it only
             n = os.pwrite(self.file, data, at)
             data, at = data[n:], at + n
-        self.written += 1
 
     def finish(self) -> None:
         "Everything on disk, still under the temporary name."
@@ -172,18 +163,3 @@ def _sync(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try: os.fsync(handle)
     finally: os.close(handle)
-
-# %% ../../nbs/10_segment/35_frames.ipynb #fd4e1de0
-def open_store(
-    folder: str | Path,             # folder of the stores
-    view: str,                      # analysis, small or full
-    described: Mapping[str, Any] | None = None,     # its entry in metadata.json; a store of another shape raises
-) -> np.ndarray:                    # [row, y, x, rgb] uint8 – memory-mapped, read-only
-    "A view as a memory map. Nothing is read before it is looked at."
-    path = store_path(folder, view)
-    if not path.is_file(): raise SamplingError(f"frames: the store {path.name} is missing. Segment the video again.")
-    pixels = np.load(path, mmap_mode="r", allow_pickle=False)
-    want = (described["rows"], described["height"], described["width"], described["channels"]) if described else pixels.shape
-    if pixels.dtype != np.uint8 or pixels.shape != want:
-        raise SamplingError(f"frames: {path.name} is [row, y, x, rgb] {pixels.shape}, metadata.json says {want}. Segment the video again.")
-    return pixels

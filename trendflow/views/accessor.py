@@ -62,7 +62,7 @@ def overlaps(
     if at is not None: return np.where(inside, np.maximum(together, _MOMENT_S), 0.0)
     return np.where(inside & (rows[:, 0] == rows[:, 1]), _MOMENT_S, together)
 
-# %% ../../nbs/70_views/20_accessor.ipynb #49645252
+# %% ../../nbs/70_views/20_accessor.ipynb #14745589
 def _declared(ds: xr.Dataset) -> Contract | None:
     "The declaration of the producer, when it is installed."
     return discover().get(ds.attrs.get("producer", ""))
@@ -78,7 +78,8 @@ def _stat_of(ds: xr.Dataset, name: str, stat: str | None, tokens: dict[str, str 
 
 def _pooled(values: np.ndarray, weights: np.ndarray, stat: str) -> np.ndarray:
     "One statistic per target; NaN where no row is together with it."
-    x = np.asarray(values, float).reshape(len(values), -1)
+    x = np.asarray(values, float)
+    x = x.reshape(len(x), int(np.prod(x.shape[1:])))
     if stat == "mean":                                  # a matrix product: embeddings have hundreds of columns
         there = ~np.isnan(x)
         total = weights @ there

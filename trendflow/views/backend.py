@@ -37,7 +37,7 @@ def udunits(
     "A declared unit as CF writes it."
     return _UDUNITS.get(unit, unit)
 
-# %% ../../nbs/70_views/10_backend.ipynb #717a47f2
+# %% ../../nbs/70_views/10_backend.ipynb #811d4553
 @lru_cache(maxsize=64)
 def _opened(path: str, stamp: tuple[int, int, int]) -> Artifact:
     "An artifact, mapped, as long as its file stays the same."
@@ -68,7 +68,7 @@ class Member(BackendArray):
             raise ArtifactError(f"{self.path}: was written anew since it was opened. Open it again.")
         mapped = artifact.arrays[self.name]
         # Basic indexing is a view of the map; xarray does the rest on it. The copy holds what was asked for and no file.
-        return np.array(indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, mapped.__getitem__))
+        return np.array(indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, mapped.__getitem__), self.dtype)
 
 # %% ../../nbs/70_views/10_backend.ipynb #0591b766
 def dims_of(

@@ -27,16 +27,18 @@ from ..core.sources import Frames
 from .accessor import axes_of, spans
 
 # %% auto #0
-__all__ = ['BLUE', 'ORANGE', 'GREEN', 'RED', 'SKY', 'PURPLE', 'INK', 'GREY', 'PALE', 'KINDS', 'style', 'Picture', 'clock',
-           'ticks', 'thumbnail', 'filmstrip', 'frame_of', 'named', 'boundaries', 'moments', 'curve', 'silent', 'plural',
-           'shot_track', 'stack', 'time_axis', 'envelope', 'wave_track', 'loudness_track', 'span_track']
+__all__ = ['BLUE', 'ORANGE', 'GREEN', 'RED', 'SKY', 'PURPLE', 'INK', 'GREY', 'PALE', 'KINDS', 'BLANK', 'NAME_WIDTH', 'style',
+           'Picture', 'clock', 'ticks', 'thumbnail', 'filmstrip', 'frame_of', 'named', 'boundaries', 'moments', 'curve',
+           'silent', 'plural', 'shot_track', 'stack', 'time_axis', 'envelope', 'wave_track', 'loudness_track',
+           'span_track']
 
-# %% ../../nbs/70_views/28_panels.ipynb #d23a94f6
+# %% ../../nbs/70_views/28_panels.ipynb #7086bbf1
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"       # Okabe and Ito 2008
 INK, GREY, PALE = "#222222", "#777777", "#E6E6E6"
 KINDS = dict(zip(TRANSITIONS, ((INK, ""), (BLUE, "////"), (ORANGE, "xxxx"), (GREEN, "...."), (GREY, "----"))))        # colour and hatch
 _STYLE = {"font.family": ["DejaVu Sans"], "font.size": 9, "text.color": INK, "axes.edgecolor": GREY, "axes.labelcolor": INK, "xtick.color": GREY,
           "ytick.color": GREY, "axes.linewidth": 0.6, "hatch.linewidth": 0.5, "lines.linewidth": 1.2, "svg.hashsalt": "trendflow", "path.simplify": True}
+_MOMENTLESS: dict[str, dict] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None, "Producer": None}}
 
 
 @contextmanager
@@ -47,7 +49,7 @@ def style() -> Iterator[None]:
         mpl.rcParams.update(_STYLE)
         yield
 
-
+# %% ../../nbs/70_views/28_panels.ipynb #b978c209
 class Picture(Figure):
     "A figure that shows itself in a notebook and saves the same bytes each time."
     shown_dpi: ClassVar[int] = 100                                  # in a notebook
@@ -57,36 +59,48 @@ class Picture(Figure):
         self.below: Axes | None = None                              # room under the time axis
         FigureCanvasAgg(self)
 
+    def headline(self, title: str, note: str = "") -> None:         # left and right
+        "What stands above all; a long title is set smaller."
+        width, height = self.get_size_inches()
+        size = min(13.0, (width - 0.4 - 0.07 * len(note)) / max(len(title), 1) * 72 / 0.72)
+        if title: self.text(0.2 / width, 1 - 0.26 / height, title, fontsize=max(size, 6.0), fontweight="bold", va="center")
+        if note: self.text(1 - 0.2 / width, 1 - 0.26 / height, note, fontsize=9, color=GREY, va="center", ha="right")
+
+    def savefig(self, fname: Any, **options: Any) -> None:          # options of matplotlib
+        "As in matplotlib, in this style and without the moment of saving."
+        kind = options.get("format") or Path(str(fname)).suffix.lstrip(".") or "png"
+        with style(): super().savefig(fname, **{"metadata": _MOMENTLESS.get(kind), **options})
+
     def png(self, dpi: int = 100) -> bytes:
         "The figure as PNG."
-        out = BytesIO()
-        with style(): self.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
+        self.savefig(out := BytesIO(), format="png", dpi=dpi)
         return out.getvalue()
 
-    def save(self, path: Path | str, dpi: int = 100) -> Path:       # .png or .svg
-        "The figure as a file."
+    def save(self, path: Path | str, dpi: int = 100) -> Path:       # .png, .svg or .pdf
+        "The figure as a file; its folder is made."
         path = Path(path)
-        if path.suffix not in (".png", ".svg"): raise UsageError(f"{path.name}: a figure is saved as .png or .svg.")
+        if path.suffix[1:] not in _MOMENTLESS: raise UsageError(f"{path.name}: a figure is saved as .png, .svg or .pdf.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with style(): self.savefig(path, dpi=dpi, metadata={"Software": None} if path.suffix == ".png" else {"Date": None, "Creator": None})
+        self.savefig(path, dpi=dpi)
         return path
 
     def _repr_png_(self) -> bytes: return self.png(self.shown_dpi)
 
-# %% ../../nbs/70_views/28_panels.ipynb #0938953f
+# %% ../../nbs/70_views/28_panels.ipynb #2a416d58
 def clock(
     s: float,                       # s
     step: float = 1.0,              # s – distance of the ticks
-) -> str:                           # such as 1:05, or 1:05.5 between whole seconds
+) -> str:                           # such as 1:05, or 1:05.5 and 1:05.25 between whole seconds
     "A moment as a player shows it."
-    tenths = round(s * 10)
-    whole, rest = divmod(abs(tenths), 10)
+    digits = 2 if step < 0.1 else 1
+    parts = round(abs(s) * 10**digits)
+    whole, rest = divmod(parts, 10**digits)
     hours, minutes = whole // 3600, whole // 60 % 60
     head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
-    return ("-" if tenths < 0 else "") + f"{head}:{whole % 60:02d}" + (f".{rest}" if step < 1 else "")
+    return ("-" if s < 0 and parts else "") + f"{head}:{whole % 60:02d}" + (f".{rest:0{digits}d}" if step < 1 else "")
 
 
-_STEPS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0)
+_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0)
 
 
 def ticks(
@@ -97,7 +111,7 @@ def ticks(
     step = next((s for s in _STEPS if s >= duration_s / most), _STEPS[-1])
     return np.arange(0, duration_s + step / 1000, step)
 
-# %% ../../nbs/70_views/28_panels.ipynb #073e3172
+# %% ../../nbs/70_views/28_panels.ipynb #764c0715
 def thumbnail(
     frame: np.ndarray,              # [y, x, rgb] uint8
     long_side: int = 240,           # px – the least that is kept
@@ -109,18 +123,31 @@ def thumbnail(
     return frame[:h, :w].reshape(h // k, k, w // k, k, 3).mean((1, 3)).round().astype(np.uint8)
 
 
+BLANK = 243                         # of 255; a white frame is seen on it
+
+
 def filmstrip(
     frames: Frames,                 # of one view
-    n: int,                         # thumbnails
-) -> np.ndarray:                    # [y, x, rgb] uint8 – side by side, white where there is no frame
-    "Frames spread evenly over the whole video."
-    where = (np.arange(n) + 0.5) * frames.duration_s / n
-    near = [int(np.abs(frames.times_s - t).argmin()) for t in where] if len(frames) else []
-    tiles = [thumbnail(frames[i]) for i in near]
-    return np.concatenate(tiles, axis=1) if tiles else np.full((2, 2, 3), 255, np.uint8)
+    n: int,                         # thumbnails that have room
+) -> np.ndarray:                    # [y, x, rgb] uint8 – side by side, pale between them when there are fewer frames
+    "Frames spread evenly over the whole video, none shown twice to fill the room."
+    k = min(n, len(frames))
+    where = (np.arange(k) + 0.5) * frames.duration_s / max(k, 1)
+    tiles = [thumbnail(frames[int(np.abs(frames.times_s - t).argmin())]) for t in where]
+    if not tiles: return np.full((2, 2, 3), BLANK, np.uint8)
+    spare = tiles[0].shape[1] * (n - k) // (2 * k)
+    return np.concatenate([np.pad(tile, ((0, 0), (spare, spare), (0, 0)), constant_values=BLANK) for tile in tiles], axis=1)
 
-# %% ../../nbs/70_views/28_panels.ipynb #0c58b90e
-def frame_of(ax: Axes, name: str, unit: str, duration_s: float) -> None:
+# %% ../../nbs/70_views/28_panels.ipynb #a2472af7
+NAME_WIDTH = 11                     # characters of a name at the left; longer ones are wrapped
+
+
+def frame_of(
+    ax: Axes,                       # a panel
+    name: str,                      # at its left
+    unit: str,                      # below the name; "" for none
+    duration_s: float,              # s – where the time axis ends
+) -> None:
     "The bare panel: name, unit, time limits, a light grid."
     ax.set_xlim(0, max(duration_s, 1e-3))
     ax.set_xticks(ticks(duration_s))
@@ -129,48 +156,78 @@ def frame_of(ax: Axes, name: str, unit: str, duration_s: float) -> None:
     ax.grid(axis="y", color=PALE, linewidth=0.6)
     ax.set_axisbelow(True)
     for side in ("top", "right", "left"): ax.spines[side].set_visible(False)
-    name = "\n".join(wrap(name, 13))
+    name = "\n".join(wrap(name, NAME_WIDTH))
     ax.annotate(name, (0, 0.5), (-40, 1), "axes fraction", "offset points", ha="right", va="bottom" if unit else "center", fontweight="bold")
     ax.annotate(unit, (0, 0.5), (-40, -1), "axes fraction", "offset points", ha="right", va="top", fontsize=7.5, color=GREY)
 
-
+# %% ../../nbs/70_views/28_panels.ipynb #b4f41432
 _LINES = {"": "", "-": "━ ", "--": "╍ ", ":": "┉ ", "-.": "╸ "}
 
 
-def named(ax: Axes, text: str, y: float, color: str, line: str = "") -> None:       # y: 0 bottom to 1 top
+def named(
+    ax: Axes,                       # a panel
+    text: str,                      # the name
+    y: float,                       # 0 bottom to 1 top
+    color: str,                     # of the text
+    line: str = "",                 # kind of line, as in matplotlib
+    x: float = 6.0,                 # points from the end of the panel
+    size: float = 8.0,              # points
+) -> None:
     "A name at the right end of a panel, with the kind of line that it names."
-    ax.annotate(_LINES[line] + text, (1, y), (6, 0), "axes fraction", "offset points", ha="left", va="center", fontsize=8, color=color)
+    ax.annotate(_LINES[line] + text, (1, y), (x, 0), "axes fraction", "offset points", ha="left", va="center", fontsize=size, color=color)
 
 
-def boundaries(ax: Axes, cuts: xr.Dataset | None) -> None:
-    "The starts of the shots as thin lines."
-    if cuts is None: return
-    for t in cuts["shot_start_s"].values[1:]: ax.axvline(t, color=GREY, linewidth=0.6, alpha=0.55, zorder=0.5)
+def boundaries(
+    ax: Axes,                       # a panel
+    cuts: xr.Dataset | None,        # the view of the provider of `shots`; None draws nothing
+) -> None:
+    "The starts of the shots as thin lines, paler when there are many."
+    starts = np.empty(0) if cuts is None else cuts["shot_start_s"].values[1:]
+    for t in starts: ax.axvline(t, color=GREY, linewidth=0.6, alpha=0.55 * min(1.0, 60 / len(starts)), zorder=0.5)
 
 
-def moments(ds: xr.Dataset, axis: str) -> np.ndarray:       # [row] float64 s
+def moments(
+    ds: xr.Dataset,                 # a view of an artifact
+    axis: str,                      # one of axes_of
+) -> np.ndarray:                    # [row] float64 s
     "Where the rows of an axis are drawn: frames at their time, spans at their middle."
     return ds["times_s"].values if axis == "frame" else spans(ds, axis).mean(axis=1)
 
-
-def curve(ax: Axes, t: np.ndarray, y: np.ndarray, color: str, *, fill: bool = False, **options: Any) -> None:
+# %% ../../nbs/70_views/28_panels.ipynb #cecc23c5
+def curve(
+    ax: Axes,                       # a panel
+    t: np.ndarray,                  # [row] s
+    y: np.ndarray,                  # [row] – NaN where nothing was measured
+    color: str,                     # of the line
+    *,
+    fill: bool = False,             # True: shade down to zero
+    **options: Any,                 # of Axes.plot
+) -> None:
     "A curve with a gap where nothing was measured, and a dot where a value stands alone."
     there = np.isfinite(y)
     ax.plot(t, y, color=color, **options)
     alone = there & ~np.r_[False, there[:-1]] & ~np.r_[there[1:], False]
-    if alone.any(): ax.plot(t[alone], y[alone], "o", color=color, markersize=2.5)
+    if alone.any(): ax.plot(t[alone], y[alone], "o", color=color, markersize=3.5, clip_on=False)
     if fill and there.any(): ax.fill_between(t, min(float(np.nanmin(y)), 0.0), y, color=color, alpha=0.18, linewidth=0)
 
 
-def silent(ax: Axes, text: str) -> None:
+def silent(
+    ax: Axes,                       # a panel
+    text: str,                      # the reason
+) -> None:
     "A panel without data says why."
-    ax.set_yticks([])
-    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GREY, style="italic")
+    ax.set_yticks([]), ax.grid(False)
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GREY, style="italic", fontsize=8.5)
 
-# %% ../../nbs/70_views/28_panels.ipynb #38606d6d
-def plural(n: int, word: str) -> str: return f"{n} {word}{'' if n == 1 else 's'}"
+# %% ../../nbs/70_views/28_panels.ipynb #e61de859
+def plural(
+    n: int,                         # how many
+    word: str,                      # of what
+) -> str:                           # such as 1 cut, 2 cuts
+    "A count with its word."
+    return f"{n} {word}{'' if n == 1 else 's'}"
 
-# %% ../../nbs/70_views/28_panels.ipynb #dc212e1e
+# %% ../../nbs/70_views/28_panels.ipynb #962f895c
 def shot_track(
     ax: Axes,                       # a panel
     cuts: xr.Dataset,               # the view of the provider of `shots`
@@ -189,12 +246,16 @@ def shot_track(
         kind = TRANSITIONS[int(k)]
         color, hatch = KINDS[kind]
         used.append(kind)
-        if end > start: ax.add_patch(Rectangle((start, 0), end - start, 1, facecolor="white", edgecolor=color, hatch=hatch, linewidth=0.8))
-        else: ax.plot([start, start], [0, 1], color=color, linewidth=1.4, solid_capstyle="butt")
+        if end > start and kind != "cut": ax.add_patch(Rectangle((start, 0), end - start, 1, facecolor="white", edgecolor=color, hatch=hatch, linewidth=0.8))
+        else: ax.plot([(start + end) / 2] * 2, [0, 1], color=color, linewidth=1.4, solid_capstyle="butt")
     kinds = [k for k in TRANSITIONS if k in used]
-    for j, kind in enumerate(kinds): named(ax, plural(used.count(kind), kind), 1 - (j + 0.5) / len(kinds), KINDS[kind][0])
+    columns = 1 if len(kinds) < 3 else 2
+    rows = -(-len(kinds) // columns)
+    for j, kind in enumerate(kinds):
+        text = f"{used.count(kind)} {kind}" if kind == "unknown" else plural(used.count(kind), kind)
+        named(ax, text, 1 - (j // columns + 0.5) / rows, KINDS[kind][0], x=6 + 52 * (j % columns), size=9 - columns)
 
-# %% ../../nbs/70_views/28_panels.ipynb #32874fd4
+# %% ../../nbs/70_views/28_panels.ipynb #a4bfbe9f
 def stack(
     heights: list[float],           # inches of each panel, top to bottom
     title: str = "",                # above all
@@ -203,27 +264,29 @@ def stack(
     below: float = 0.0,             # inches for `Picture.below`, under the time axis
 ) -> tuple[Picture, list[Axes]]:    # figure, one panel per height
     "A figure of panels that share their left and right edges."
-    gap, head, foot = 0.14, 0.5 if title else 0.12, 0.3 + below + 0.2 * (below > 0)
+    gap, head, foot = 0.18, 0.5 if title else 0.12, 0.3 + below + 0.25 * (below > 0)
     total = head + sum(heights) + gap * (len(heights) - 1) + foot
     fig, axes, y = Picture(width, total), [], total - head
     left, wide = 1.6 / width, (width - 3.0) / width
     for h in heights:
         axes.append(fig.add_axes((left, (y - h) / total, wide, h / total)))
         y -= h + gap
-    if below: fig.below = fig.add_axes((left, 0.1 / total, wide, below / total))
-    if title: fig.text(0.2 / width, 1 - 0.26 / total, title, fontsize=13, fontweight="bold", va="center")
-    if note: fig.text(1 - 0.2 / width, 1 - 0.26 / total, note, fontsize=9, color=GREY, va="center", ha="right")
+    if below: fig.below = fig.add_axes((0.2 / width, 0.1 / total, 1 - 0.4 / width, below / total))
+    fig.headline(title, note)
     return fig, axes
 
 
-def time_axis(ax: Axes, duration_s: float) -> None:
+def time_axis(
+    ax: Axes,                       # the last panel
+    duration_s: float,              # s
+) -> None:
     "Clock times below the last panel."
     at = ticks(duration_s)
     step = float(at[1] - at[0]) if len(at) > 1 else 1.0
     ax.set_xticks(at, [clock(t, step) for t in at])
     ax.tick_params(axis="x", labelbottom=True, labelsize=8, length=2)
 
-# %% ../../nbs/70_views/28_panels.ipynb #b4326fd3
+# %% ../../nbs/70_views/28_panels.ipynb #2b318f84
 def envelope(
     audio: Audio,                   # the sound of a run
     n: int = 1200,                  # steps
@@ -233,18 +296,27 @@ def envelope(
     at = np.linspace(0, len(x), min(n, max(len(x), 1)) + 1).astype(int)
     return np.array([[part.min(), part.max()] if len(part := x[a:b]) else [0, 0] for a, b in zip(at[:-1], at[1:])], np.float32)
 
-
-def wave_track(ax: Axes, audio: Audio, duration_s: float) -> None:
+# %% ../../nbs/70_views/28_panels.ipynb #105963ef
+def wave_track(
+    ax: Axes,                       # a panel
+    audio: Audio,                   # the sound of a run
+    duration_s: float,              # s
+) -> None:
     "The wave of a sound."
     frame_of(ax, "sound", "wave", duration_s)
     ax.grid(False)
     e = envelope(audio)
+    if not e.any(): return silent(ax, "digital silence")
     ax.fill_between(np.linspace(0, audio.duration_s, len(e)), e[:, 0], e[:, 1], color=GREY, alpha=0.75, linewidth=0)
     top = max(float(np.abs(e).max()), 0.01)
     ax.set_ylim(-top * 1.05, top * 1.05), ax.set_yticks([])
 
 
-def loudness_track(ax: Axes, ds: xr.Dataset, duration_s: float) -> None:
+def loudness_track(
+    ax: Axes,                       # a panel
+    ds: xr.Dataset,                 # the view of `loudness_extractor`
+    duration_s: float,              # s
+) -> None:
     "Short-term loudness, its loudest moments, and the loudness of the whole."
     frame_of(ax, "loudness", "LUFS", duration_s)
     t, y, peak = moments(ds, "segment"), ds["loudness"].values, ds["momentary_max"].values
@@ -259,8 +331,12 @@ def loudness_track(ax: Axes, ds: xr.Dataset, duration_s: float) -> None:
     named(ax, "loudest 0.4 s", 0.5, ORANGE, ":")
     if np.isfinite(whole): named(ax, f"whole {whole:.1f}", 0.18, INK, "--")
 
-
-def span_track(ax: Axes, ds: xr.Dataset, duration_s: float) -> None:
+# %% ../../nbs/70_views/28_panels.ipynb #ccdee596
+def span_track(
+    ax: Axes,                       # a panel
+    ds: xr.Dataset,                 # a view of an artifact
+    duration_s: float,              # s
+) -> None:
     "The intervals of the first time axis as bars."
     axis = axes_of(ds)[0]
     frame_of(ax, f"{axis}s", f"{ds.sizes[axis]}", duration_s)
