@@ -78,7 +78,7 @@ def main() -> None:
             lags.append(np.full(len(xs[-1]), lag))
     x, y, lag = np.concatenate(xs).astype(float), np.concatenate(ys), np.concatenate(lags)
     data = {"cut": fitted(x[(lag == 1) & (y >= 0)], y[(lag == 1) & (y >= 0)]), "soft": fitted(x[(lag > 1) & (y >= 0)], y[(lag > 1) & (y >= 0)]),
-            "cut_from": 0.5, "soft_from": 0.6}
+            "cut_from": 0.5, "soft_from": 0.7}
     version = json.loads(OUT.read_text())["version"] + 1 if OUT.exists() else 1
     asset = {"id": "boundaries", "version": version, "digest": digest(data), "licence": "Apache-2.0", "data": data,
              "what": "weights of the transition detector, learned by tools/tune_boundaries.py"}
