@@ -50,7 +50,7 @@ def commands() -> str:
         rows = []
         for parameter in command.params:
             option = parameter.param_type_name == "option"
-            names = code([*parameter.opts, *parameter.secondary_opts] if option else [parameter.human_readable_name])
+            names = code([*parameter.opts, *parameter.secondary_opts] if option else [parameter.name.upper()])
             default = "" if parameter.default in (None, (), []) or callable(parameter.default) else f"`{parameter.default}`"
             rows.append((names, getattr(parameter, "help", None) or "", "needed" if parameter.required else default))
         text += [f"## {name}", (command.help or "").strip(), table(("argument or option", "what", "default"), rows) if rows else ""]

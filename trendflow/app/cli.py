@@ -15,13 +15,14 @@ import typer
 from ..core.errors import TrendflowError
 
 # %% auto #0
-__all__ = ['app', 'Info', 'ProfileName', 'Store', 'Work', 'AsJson', 'Quiet', 'Redo', 'Workers', 'Isolate', 'VideoId', 'RunId',
-           'T0', 'Transcript', 'DryRun', 'run', 'batch', 'segment', 'process', 'runs', 'show', 'plan', 'explain',
-           'validate', 'components', 'export', 'purge', 'delete', 'doctor', 'main']
+__all__ = ['app', 'Video', 'Info', 'ProfileName', 'Store', 'Work', 'AsJson', 'Quiet', 'Redo', 'Workers', 'Isolate', 'VideoId',
+           'RunId', 'T0', 'Transcript', 'DryRun', 'run', 'batch', 'segment', 'process', 'runs', 'show', 'plan',
+           'explain', 'validate', 'components', 'export', 'purge', 'delete', 'doctor', 'main']
 
-# %% ../../nbs/85_app/30_cli.ipynb #ad18bd23
+# %% ../../nbs/85_app/30_cli.ipynb #62e5c1a0
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help="Measures a YouTube video with visual, audio and text components and keeps every measurement as a self-describing file.")
+Video = Annotated[Path, typer.Argument(help="The video file.")]
 Info = Annotated[Path | None, typer.Option(help="Info JSON that yt-dlp writes (--write-info-json --write-comments).")]
 ProfileName = Annotated[str, typer.Option(help="Name of a shipped profile, or a YAML file.")]
 Store = Annotated[Path, typer.Option(help="Result store.")]
@@ -77,9 +78,9 @@ def _show(run: Any, as_json: bool) -> None:
     for c in run.manifest["components"]:
         if c["status"] == "error": _say(f"{c['name']}: {c['error']['code']}: {c['error']['message']}")
 
-# %% ../../nbs/85_app/30_cli.ipynb #6c26d905
+# %% ../../nbs/85_app/30_cli.ipynb #f5e42f4c
 @app.command()
-def run(video: Path, info: Info = None, profile: ProfileName = "default", store: Store = Path("result_store"), work: Work = None, run_id: RunId = None,
+def run(video: Video, info: Info = None, profile: ProfileName = "default", store: Store = Path("result_store"), work: Work = None, run_id: RunId = None,
         video_id: VideoId = None, t0: T0 = None, transcript: Transcript = None, redo: Redo = None, workers: Workers = None, isolate: Isolate = False,
         figure: Annotated[Path | None, typer.Option(help="Draw an overview into this file (.png, .svg, .pdf).")] = None,
         timings: Annotated[bool, typer.Option(help="Print the timing table too.")] = False, quiet: Quiet = False, as_json: AsJson = False) -> None:
@@ -96,7 +97,7 @@ def run(video: Path, info: Info = None, profile: ProfileName = "default", store:
 
 
 @app.command()
-def batch(videos: list[Path], profile: ProfileName = "default", store: Store = Path("result_store"), work: Work = None, workers: Workers = None,
+def batch(videos: Annotated[list[Path], typer.Argument(help="Video files.")], profile: ProfileName = "default", store: Store = Path("result_store"), work: Work = None, workers: Workers = None,
           isolate: Isolate = False, client: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
           retries: Annotated[int, typer.Option(min=0, help="A failed video is tried again so often.")] = 1, quiet: Quiet = False, as_json: AsJson = False) -> None:
     "Measure many videos into one store. `NAME.info.json` beside a video is taken as its info."
@@ -106,9 +107,9 @@ def batch(videos: list[Path], profile: ProfileName = "default", store: Store = P
     else: print(done.table.to_string(index=False, na_rep="–"))
     _end("error" if done.failed else "ok")
 
-# %% ../../nbs/85_app/30_cli.ipynb #473b3edc
+# %% ../../nbs/85_app/30_cli.ipynb #d4408a87
 @app.command()
-def segment(video: Path, info: Info = None, profile: ProfileName = "default", store: Store = Path("result_store"), work: Work = None, run_id: RunId = None,
+def segment(video: Video, info: Info = None, profile: ProfileName = "default", store: Store = Path("result_store"), work: Work = None, run_id: RunId = None,
             video_id: VideoId = None, t0: T0 = None, as_json: AsJson = False) -> None:
     "Decode frames and sound of a video, and nothing else. Prints the frames folder."
     from trendflow.app.stages import segment_video
@@ -118,7 +119,8 @@ def segment(video: Path, info: Info = None, profile: ProfileName = "default", st
 
 
 @app.command()
-def process(frames_dir: Path, run_dir: Path, info: Info = None, profile: ProfileName = "default",
+def process(frames_dir: Annotated[Path, typer.Argument(help="What `segment` printed.")],
+            run_dir: Annotated[Path, typer.Argument(help="Run folder to write: STORE/PLATFORM/VIDEO/RUN, the last three as in the frames folder.")], info: Info = None, profile: ProfileName = "default",
             component: Annotated[list[str] | None, typer.Option(help="Only this component. May be given more than once.")] = None,
             t0: T0 = None, redo: Redo = None, workers: Workers = None, isolate: Isolate = False, quiet: Quiet = False, as_json: AsJson = False) -> None:
     "Measure what `segment` decoded, into an explicit run folder."
@@ -128,7 +130,7 @@ def process(frames_dir: Path, run_dir: Path, info: Info = None, profile: Profile
     _show(done, as_json)
     _end("ok" if component and done.status == "running" else done.status)
 
-# %% ../../nbs/85_app/30_cli.ipynb #4838db77
+# %% ../../nbs/85_app/30_cli.ipynb #589dc4cc
 @app.command()
 def runs(store: Store = Path("result_store"), video_id: VideoId = None, as_json: AsJson = False) -> None:
     "List the runs of a store."
@@ -140,7 +142,7 @@ def runs(store: Store = Path("result_store"), video_id: VideoId = None, as_json:
 
 
 @app.command()
-def show(run_dir: Path, component: Annotated[str | None, typer.Argument(help="Show one artifact.")] = None, as_json: AsJson = False) -> None:
+def show(run_dir: Annotated[Path, typer.Argument(help="A run of the store.")], component: Annotated[str | None, typer.Argument(help="Show one artifact.")] = None, as_json: AsJson = False) -> None:
     "Show a run, or one artifact of it."
     from trendflow.core.artifact import Artifact
     from trendflow.core.store import run_paths
@@ -152,7 +154,7 @@ def show(run_dir: Path, component: Annotated[str | None, typer.Argument(help="Sh
 
 
 @app.command()
-def plan(video: Path, profile: ProfileName = "default", as_json: AsJson = False) -> None:
+def plan(video: Video, profile: ProfileName = "default", as_json: AsJson = False) -> None:
     "Say what would be decoded for whom, and what it costs, without doing it."
     from trendflow.app.run_video import plan_run
     told = plan_run(video, profile)
@@ -165,9 +167,9 @@ def plan(video: Path, profile: ProfileName = "default", as_json: AsJson = False)
     for n, c in told["components"].items(): print(f"{n:28}{c['view']:10}{c['frames']:>8}{c['alone']:>8}{c['marginal']:>10}")
     for n, family in told["audio"].items(): print(f"{n:28}{'sound':10}windows: {family}")
 
-# %% ../../nbs/85_app/30_cli.ipynb #251f0462
+# %% ../../nbs/85_app/30_cli.ipynb #69246086
 @app.command()
-def explain(component: str, video: Annotated[Path | None, typer.Argument(help="The video. Without it, give --run-dir.")] = None, info: Info = None,
+def explain(component: Annotated[str, typer.Argument(help="Component.")], video: Annotated[Path | None, typer.Argument(help="The video. Without it, give --run-dir.")] = None, info: Info = None,
             profile: ProfileName = "default", store: Store = Path("result_store"), work: Work = None, run_id: RunId = None, video_id: VideoId = None,
             t0: T0 = None, run_dir: Annotated[Path | None, typer.Option(help="A run of the store.")] = None, as_json: AsJson = False) -> None:
     "Say field by field why a component would be kept, reused or computed."
