@@ -51,6 +51,7 @@ def run_dir(place: Path) -> Path: return next(iter(runs(place / "store")))
     ("run", (samples.clip(), "--t0", "yesterday"), "t0"),
     ("run", (samples.clip(), "--redo", "color_lite"), "color_lite"),
     ("run", (samples.clip(), "--workers", "0"), "workers"),
+    ("run", (samples.clip(), "--figure", "overview.doc"), ".png, .svg or .pdf"),
     ("batch", ("nowhere.mp4",), "no such files"),
     ("segment", ("nowhere.mp4",), "no such file"),
     ("plan", ("nowhere.mp4",), "no such file"),
