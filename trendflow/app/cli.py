@@ -15,14 +15,20 @@ import typer
 from ..core.errors import TrendflowError, UsageError
 
 # %% auto #0
-__all__ = ['app', 'Video', 'Info', 'ProfileName', 'Store', 'Work', 'AsJson', 'Quiet', 'Redo', 'Workers', 'Isolate', 'VideoId',
-           'RunId', 'T0', 'Transcript', 'DryRun', 'run', 'batch', 'segment', 'process', 'runs', 'show', 'plan',
-           'explain', 'validate', 'components', 'export', 'purge', 'delete', 'doctor', 'main']
+__all__ = ['app', 'Video', 'Videos', 'FramesFolder', 'NewRun', 'StoredRun', 'ComponentName', 'Info', 'ProfileName', 'Store',
+           'Work', 'AsJson', 'Quiet', 'Redo', 'Workers', 'Isolate', 'VideoId', 'RunId', 'T0', 'Transcript', 'DryRun',
+           'run', 'batch', 'segment', 'process', 'runs', 'show', 'plan', 'explain', 'validate', 'components', 'export',
+           'purge', 'delete', 'doctor', 'main']
 
-# %% ../../nbs/85_app/30_cli.ipynb #62e5c1a0
+# %% ../../nbs/85_app/30_cli.ipynb #991758e7
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help="Measures a YouTube video with visual, audio and text components and keeps every measurement as a self-describing file.")
 Video = Annotated[Path, typer.Argument(help="The video file.")]
+Videos = Annotated[list[Path], typer.Argument(help="Video files.")]
+FramesFolder = Annotated[Path, typer.Argument(help="What `segment` printed.")]
+NewRun = Annotated[Path, typer.Argument(help="Run folder to write: STORE/PLATFORM/VIDEO/RUN, the last three as in the frames folder.")]
+StoredRun = Annotated[Path, typer.Argument(help="A run of the store.")]
+ComponentName = Annotated[str, typer.Argument(help="Component.")]
 Info = Annotated[Path | None, typer.Option(help="Info JSON that yt-dlp writes (--write-info-json --write-comments).")]
 ProfileName = Annotated[str, typer.Option(help="Name of a shipped profile, or a YAML file.")]
 Store = Annotated[Path, typer.Option(help="Result store.")]
@@ -78,7 +84,7 @@ def _show(run: Any, as_json: bool) -> None:
     for c in run.manifest["components"]:
         if c["status"] == "error": _say(f"{c['name']}: {c['error']['code']}: {c['error']['message']}")
 
-# %% ../../nbs/85_app/30_cli.ipynb #0d1e8115
+# %% ../../nbs/85_app/30_cli.ipynb #2fc769cb
 @app.command()
 def run(video: Video, info: Info = None, profile: ProfileName = "default", store: Store = Path("result_store"), work: Work = None, run_id: RunId = None,
         video_id: VideoId = None, t0: T0 = None, transcript: Transcript = None, redo: Redo = None, workers: Workers = None, isolate: Isolate = False,
@@ -99,7 +105,7 @@ def run(video: Video, info: Info = None, profile: ProfileName = "default", store
 
 
 @app.command()
-def batch(videos: Annotated[list[Path], typer.Argument(help="Video files.")], profile: ProfileName = "default", store: Store = Path("result_store"), work: Work = None, workers: Workers = None,
+def batch(videos: Videos, profile: ProfileName = "default", store: Store = Path("result_store"), work: Work = None, workers: Workers = None,
           isolate: Isolate = False, client: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
           retries: Annotated[int, typer.Option(min=0, help="A failed video is tried again so often.")] = 1, quiet: Quiet = False, as_json: AsJson = False) -> None:
     "Measure many videos into one store. `NAME.info.json` beside a video is taken as its info."
@@ -109,7 +115,7 @@ def batch(videos: Annotated[list[Path], typer.Argument(help="Video files.")], pr
     else: print(done.table.to_string(index=False, na_rep="–"))
     _end("error" if done.failed else "ok")
 
-# %% ../../nbs/85_app/30_cli.ipynb #d4408a87
+# %% ../../nbs/85_app/30_cli.ipynb #9f71eb48
 @app.command()
 def segment(video: Video, info: Info = None, profile: ProfileName = "default", store: Store = Path("result_store"), work: Work = None, run_id: RunId = None,
             video_id: VideoId = None, t0: T0 = None, as_json: AsJson = False) -> None:
@@ -121,8 +127,7 @@ def segment(video: Video, info: Info = None, profile: ProfileName = "default", s
 
 
 @app.command()
-def process(frames_dir: Annotated[Path, typer.Argument(help="What `segment` printed.")],
-            run_dir: Annotated[Path, typer.Argument(help="Run folder to write: STORE/PLATFORM/VIDEO/RUN, the last three as in the frames folder.")], info: Info = None, profile: ProfileName = "default",
+def process(frames_dir: FramesFolder, run_dir: NewRun, info: Info = None, profile: ProfileName = "default",
             component: Annotated[list[str] | None, typer.Option(help="Only this component. May be given more than once.")] = None,
             t0: T0 = None, redo: Redo = None, workers: Workers = None, isolate: Isolate = False, quiet: Quiet = False, as_json: AsJson = False) -> None:
     "Measure what `segment` decoded, into an explicit run folder."
@@ -132,7 +137,7 @@ def process(frames_dir: Annotated[Path, typer.Argument(help="What `segment` prin
     _show(done, as_json)
     _end("ok" if component and done.status == "running" else done.status)
 
-# %% ../../nbs/85_app/30_cli.ipynb #589dc4cc
+# %% ../../nbs/85_app/30_cli.ipynb #f4e2b6ed
 @app.command()
 def runs(store: Store = Path("result_store"), video_id: VideoId = None, as_json: AsJson = False) -> None:
     "List the runs of a store."
@@ -144,7 +149,7 @@ def runs(store: Store = Path("result_store"), video_id: VideoId = None, as_json:
 
 
 @app.command()
-def show(run_dir: Annotated[Path, typer.Argument(help="A run of the store.")], component: Annotated[str | None, typer.Argument(help="Show one artifact.")] = None, as_json: AsJson = False) -> None:
+def show(run_dir: StoredRun, component: Annotated[str | None, typer.Argument(help="Show one artifact.")] = None, as_json: AsJson = False) -> None:
     "Show a run, or one artifact of it."
     from trendflow.core.artifact import Artifact
     from trendflow.core.store import run_paths
@@ -169,9 +174,10 @@ def plan(video: Video, profile: ProfileName = "default", as_json: AsJson = False
     for n, c in told["components"].items(): print(f"{n:28}{c['view']:10}{c['frames']:>8}{c['alone']:>8}{c['marginal']:>10}")
     for n, family in told["audio"].items(): print(f"{n:28}{'sound':10}windows: {family}")
 
-# %% ../../nbs/85_app/30_cli.ipynb #69246086
+# %% ../../nbs/85_app/30_cli.ipynb #ad538420
 @app.command()
-def explain(component: Annotated[str, typer.Argument(help="Component.")], video: Annotated[Path | None, typer.Argument(help="The video. Without it, give --run-dir.")] = None, info: Info = None,
+def explain(component: ComponentName,
+            video: Annotated[Path | None, typer.Argument(help="The video. Without it, give --run-dir.")] = None, info: Info = None,
             profile: ProfileName = "default", store: Store = Path("result_store"), work: Work = None, run_id: RunId = None, video_id: VideoId = None,
             t0: T0 = None, run_dir: Annotated[Path | None, typer.Option(help="A run of the store.")] = None, as_json: AsJson = False) -> None:
     "Say field by field why a component would be kept, reused or computed."
