@@ -150,9 +150,19 @@ def process() -> None:
 
 
 def process_here() -> None:
-    """nbdev's proc_nbs, with two changes. It forks its workers: they start at once. And it does not run lesson cells that import
-    something, since it would run them without the cells above: documentation needs exported cells, plain imports and show_doc."""
+    """nbdev's proc_nbs, with three changes. It forks its workers: they start at once. It does not run lesson cells that import
+    something, since it would run them without the cells above: documentation needs exported cells, plain imports and show_doc.
+    And an annotation with a name that only type checkers import stays text."""
+    import inspect
+
     from nbdev import processors, serve
+    known = inspect.get_annotations
+
+    def annotations(thing, *, eval_str: bool = False, **given) -> dict:
+        try: return known(thing, eval_str=eval_str, **given)
+        except NameError: return known(thing, eval_str=False, **given)
+
+    inspect.get_annotations = annotations
 
     def wanted(cell) -> bool:
         trees = cell.parsed_() if cell.cell_type == "code" and cell.source else None
