@@ -137,7 +137,7 @@ def process(frames_dir: FramesFolder, run_dir: NewRun, info: Info = None, profil
     _show(done, as_json)
     _end("ok" if component and done.status == "running" else done.status)
 
-# %% ../../nbs/85_app/30_cli.ipynb #f4e2b6ed
+# %% ../../nbs/85_app/30_cli.ipynb #32dd1a47
 @app.command()
 def runs(store: Store = Path("result_store"), video_id: VideoId = None, as_json: AsJson = False) -> None:
     "List the runs of a store."
@@ -168,11 +168,15 @@ def plan(video: Video, profile: ProfileName = "default", as_json: AsJson = False
     if as_json: return _give(told)
     s = told["source"]
     print(f"{s['codec']} {s['width']}x{s['height']}, {told['frame_count']} frames, {told['readable_s']:.2f} s{', audio' if s['has_audio'] else ', no audio'}")
-    print(f"asked {told['asked']}, union {told['union']}, sharing {told['sharing']}, to decode {told['decoded']}, stores {told['bytes'] / 1e6:.1f} MB")
-    print("views: " + ", ".join(f"{n} {v['frames']} of {v['width']}x{v['height']}" for n, v in told["views"].items()))
-    print(f"\n{'component':28}{'view':10}{'frames':>8}{'alone':>8}{'marginal':>10}   (decoded frames)")
-    for n, c in told["components"].items(): print(f"{n:28}{c['view']:10}{c['frames']:>8}{c['alone']:>8}{c['marginal']:>10}")
+    if told["note"]: print(told["note"])
+    print(f"to decode: {told['decoded']} frames, for {told['union']} that are looked at ({told['asked']} asked for, shared {told['sharing']} times)")
+    print(f"to store: {told['bytes'] / 1e6:.1f} MB, " + ", ".join(f"{n} {v['frames']} of {v['width']}x{v['height']}" for n, v in told["views"].items()))
+    print(f"\n{'component':28}{'looks at':10}{'frames':>8}{'alone':>8}{'saved':>8}")
+    for n, c in told["components"].items(): print(f"{n:28}{c['view']:10}{c['frames']:>8}{c['alone']:>8}{c['marginal']:>8}")
     for n, family in told["audio"].items(): print(f"{n:28}{'sound':10}windows: {family}")
+    for n in told["order"]:
+        if n not in told["components"] and n not in told["audio"]: print(f"{n:28}nothing")
+    print("\nframes: both of a pair. alone: frames to decode for this one by itself. saved: frames less without it.")
 
 # %% ../../nbs/85_app/30_cli.ipynb #ad538420
 @app.command()
