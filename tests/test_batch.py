@@ -14,6 +14,7 @@ from trendflow.core import samples
 from trendflow.core.manifest import load
 from trendflow.core.store import runs
 
+pytestmark = pytest.mark.xdist_group("batch")             # one cluster for all tests of this file
 PROFILE = {"components": {"color_light": {}, "tags_extractor": {"required": False}}}
 
 

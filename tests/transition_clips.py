@@ -16,7 +16,7 @@ TUNING_CLIPS = ('tears_of_steel_battle.webm', 'bbb_30s.webm', 'bbb_5.1.mp4', 'ba
                 'nasa_13013_multitrack.mp4', 'av1_sdr.webm', 'apollo_vp9_240p.mp4')
 TESTING_CLIPS = ('carphone_qcif.mp4', 'flower.mp4', 'friday.mp4', 'intel_bottles.mp4', 'intel_car_detection.mp4', 'obama_speech.mp4',
                  'shuttle_vp8.webm', 'tractor_vp9.webm', 'asl_hungry.mkv')
-TUNING_SEEDS, TESTING_SEEDS = range(0, 500), range(1000, 1500)
+TUNING_SEEDS, TESTING_SEEDS = range(500), range(1000, 1500)
 
 # First frames of new shots inside the tuning clips, and stretches with a fade or dissolve of their own (looked up by eye), in native frames.
 # A segment never crosses or contains one of them.

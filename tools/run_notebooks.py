@@ -54,11 +54,11 @@ class Running:
     def ended(self) -> bool:
         "Whether it is over, by itself or by the limit."
         self.seconds = time.perf_counter() - self.start
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)       # now: to ask whether it lives is to collect it
         if self.process.is_alive():
             if self.seconds < LIMIT_S: return False
             self.process.kill()
             self.fault = f"no end after {LIMIT_S:.0f} s"
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         self.process.join()
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         self.cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

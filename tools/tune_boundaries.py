@@ -27,7 +27,7 @@ def clips() -> Iterator[tuple[np.ndarray, np.ndarray, list[dict]]]:
     import transition_clips as t
     quick = {"kinds": ("cut",), "n_transitions": 12, "body": (5, 16), "trouble": 0.15}
     mixed = {"n_transitions": 6, "body": (8, 30), "trouble": 0.2}
-    plan = [(range(0, 180), {}), (range(200, 260), quick), (range(260, 300), mixed),
+    plan = [(range(180), {}), (range(200, 260), quick), (range(260, 300), mixed),
             (range(300, 360), {"n_transitions": 0, "body": (80, 300), "trouble": 1.0}), (range(360, 390), {"n_transitions": 0, "body": (100, 400), "trouble": 0.0})]
     for seeds, options in plan:
         for seed in seeds:
@@ -60,7 +60,7 @@ def fitted(x: np.ndarray, y: np.ndarray) -> dict:
     z = (x - mean) / scale
     i, j = np.triu_indices(z.shape[1])
     model = LogisticRegression(C=0.1, max_iter=1000).fit(np.concatenate([z, z[:, i] * z[:, j]], 1), y)
-    short = lambda v: [float(f"{q:.5g}") for q in v]        # noqa: E731
+    short = lambda v: [float(f"{q:.5g}") for q in v]
     return {"mean": short(mean), "scale": short(scale), "bias": short(model.intercept_)[0],
             "linear": short(model.coef_[0, :z.shape[1]]), "square": short(model.coef_[0, z.shape[1]:])}
 
