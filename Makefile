@@ -53,7 +53,7 @@ setup: $(VENV)/.dev             ## everything for working on the project, with g
 # --- the two commands of the README ---------------------------------------------------------------------------------------------
 
 demo: $(VENV)/.base             ## set up, run the sample video, print its table, write figures/overview.png
-	@$(BIN)trendflow run data_samples/sample.mp4 --info data_samples/sample.info.json --profile fast --figure figures/overview.png
+	@$(BIN)trendflow run data_samples/sample.mp4 --info data_samples/sample.info.json --profile fast --timings --figure figures/overview.png
 
 test: $(VENV)/.dev check lint docs notebooks   ## set up, then everything that must hold; ends with pytest's closing line
 	@$(BIN)pytest -q -n $(JOBS) --dist loadgroup tests
