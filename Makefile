@@ -56,11 +56,11 @@ demo: $(VENV)/.base             ## set up, run the sample video, print its table
 	@$(BIN)trendflow run data_samples/sample.mp4 --info data_samples/sample.info.json --profile fast --timings --figure figures/overview.png
 
 test: $(VENV)/.dev check lint docs notebooks   ## set up, then everything that must hold; ends with pytest's closing line
-	@$(BIN)pytest -q -n $(JOBS) --dist loadgroup tests
+	@$(BIN)pytest -q -n $(JOBS) --dist loadfile tests
 
 test-all: export FLAGS := slow
 test-all: $(VENV)/.dev check lint docs notebooks        ## the same with what is slow
-	@$(BIN)pytest -q -n $(JOBS) --dist loadgroup --slow tests
+	@$(BIN)pytest -q -n $(JOBS) --dist loadfile --slow tests
 
 # --- its parts, in this order ---------------------------------------------------------------------------------------------------
 

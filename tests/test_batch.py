@@ -14,7 +14,6 @@ from trendflow.core import samples
 from trendflow.core.manifest import load
 from trendflow.core.store import runs
 
-pytestmark = pytest.mark.xdist_group("batch")             # one cluster for all tests of this file
 PROFILE = {"components": {"color_light": {}, "tags_extractor": {"required": False}}}
 
 
@@ -38,7 +37,7 @@ def test_broken_files_do_not_stop_the_batch(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def cluster():
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as c, distributed.Client(c) as client:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as c, distributed.Client(c) as client:
         yield client
 
 

@@ -26,9 +26,6 @@ NOTED = {                               # file → what its run must say about i
 FILES = sorted(p for folder in ("videos", "videos_odd") for p in (SHARED / folder).glob("*") if p.is_file())
 
 
-pytestmark = pytest.mark.xdist_group("robust")            # one batch for all tests of this file
-
-
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory: pytest.TempPathFactory) -> dict:
     "All files in one batch: exit code, standard error, and a row for each path."
