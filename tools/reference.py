@@ -29,7 +29,7 @@ def components() -> str:
     for family, title in FAMILIES.items():
         own = [c for c in found.values() if c.family == family]
         if not own: continue
-        rows = [(f"[`{c.id}`](#{c.id})", c.doc.rstrip("."), code(dict.fromkeys(a.dims[0] if a.dims and a.dims[0] in AXES else "video" for a in c.outputs)),
+        rows = [(f"[`{c.id}`](#{c.id})", c.doc.rstrip("."), code(dict.fromkeys([*(a.dims[0] if a.dims and a.dims[0] in AXES else "video" for a in c.outputs), *c.opens])),
                  len(c.outputs), code(c.empty) or "no", code(c.model_keys(c.config)) or "none", f"`{c.cost}`") for c in own]
         text += [f"## {title}", table(("component", "what it measures", "axis", "arrays", "empty", "models", "cost"), rows)]
     text.append("## Declarations")
