@@ -169,7 +169,7 @@ def test_better_than_the_best_detector_of_pyscenedetect_at_no_more_cpu(shared_da
             start = time.process_time()
             scenes = scenedetect.detect(str(path), make(min_scene_len=6))
             spent[other] += time.process_time() - start
-            scores[other].add([("cut", s.get_seconds(), s.get_seconds()) for s, _ in scenes[1:]], truth)
+            scores[other].add([("cut", s.seconds, s.seconds) for s, _ in scenes[1:]], truth)
     for name, score in scores.items(): print(f"{name:10} {spent[name]:6.2f} CPU s  {score}")
     best = max(detectors, key=lambda n: scores[n].f1)
     assert scores["ours"].f1 > scores[best].f1 and spent["ours"] <= spent[best]

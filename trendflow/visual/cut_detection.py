@@ -16,15 +16,16 @@ from ..kit.assets import asset
 from ..kit.boundaries import Boundary, candidates, joined, kind_of, looks_of
 
 # %% auto #0
-__all__ = ['cut_detection']
+__all__ = ['KINDS', 'cut_detection']
 
-# %% ../../nbs/30_visual/cut_detection.ipynb #849613f6
+# %% ../../nbs/30_visual/cut_detection.ipynb #273203e4
+KINDS = TRANSITIONS[:4]             # this detector always names a kind
 _OUTPUTS = [
     Array("transition_kind", ("event",), "int32", unit="id", doc="kind of the transition: index into cut, fade, dissolve, wipe, unknown"),
     Array("transition_probability", ("event",), doc="how sure the detector is, 0 to 1", pool=("mean", "min")),
-    Array("change", ("frame",), doc="mean difference of the thumbnail from that of the frame before, square roots of 0 to 1; 0 for the first frame",
-          pool=("mean", "p90", "max"), token="mean"),
-    Array("n_transitions", ("kind",), "int32", unit="count", labels={"kind": TRANSITIONS}, doc="transitions of each kind", pool=("value",)),
+    Array("change", ("frame",), doc="mean difference of the thumbnail from that of the frame before, square roots of 0 to 1; NaN for the first frame",
+          nullable=True, zero_ok=True, pool=("mean", "p90", "max"), token="mean"),
+    Array("n_transitions", ("kind",), "int32", unit="count", labels={"kind": KINDS}, doc="transitions of each kind", pool=("value",)),
 ]
 
 
@@ -46,7 +47,7 @@ def cut_detection(
     index = np.array([TRANSITIONS.index(kind) for kind in kinds], np.int32)
     step = np.abs(np.diff(looks.picture, axis=0)).mean(1)
     return {"transition_kind": index, "transition_probability": np.array([c.probability for c in found], np.float32),
-            "change": np.concatenate([np.zeros(min(1, len(looks)), np.float32), step]), "n_transitions": np.bincount(index, minlength=len(TRANSITIONS)).astype(np.int32),
+            "change": np.concatenate([np.full(min(1, len(looks)), np.nan, np.float32), step]), "n_transitions": np.bincount(index, minlength=len(KINDS)).astype(np.int32),
             "event_start_s": start, "event_end_s": end, "shot_start_s": edges[:-1], "shot_end_s": edges[1:]}
 
 # %% ../../nbs/30_visual/cut_detection.ipynb #1e328195
