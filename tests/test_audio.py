@@ -311,6 +311,20 @@ def test_tempo_of_metronomes_and_noise() -> None:
     assert np.mean([tempo.pulse(strength[s:s + n]).confidence for s in range(0, len(strength) - n, 200)]) < 0.05
 
 
+@pytest.mark.parametrize("seconds", [4, 6, 8, 12])
+def test_a_sound_that_starts_or_stops_is_no_beat(seconds: int) -> None:
+    "One step in level is no rhythm, and half a tempo that does not fit into the window is not read off it."
+    rng, confidence = np.random.default_rng(seconds), []
+    for k in range(40):
+        x = np.zeros(seconds * tempo.RATE)
+        part = slice(0, int(rng.uniform(0.1, 0.9) * len(x)))
+        x[part] = 0.1 * rng.normal(size=part.stop)
+        found = tempo.pulse(tempo.onset_strength(Audio.from_array(x[::-1] if k % 2 else x, tempo.RATE).stft(tempo.RATE, tempo.N_FFT, tempo.HOP)))
+        assert not min(found.strength, found.half, found.double) <= -1
+        confidence.append(found.confidence)
+    assert np.nanmean(confidence) < 0.03 and np.nanmax(confidence) < 0.35
+
+
 # --- components ----------------------------------------------------------------------------------------------------------------
 
 def measured(name: str, folder: Path):

@@ -1,6 +1,7 @@
 """Camera recovery on warps of real pictures with known movement, determinism, and pairs in which there is nothing to follow."""
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from io import BytesIO
 
@@ -11,8 +12,10 @@ import pytest
 from skimage import data
 
 from trendflow.core import samples
+from trendflow.core.measure import measure
 from trendflow.kit.flow import FLOW_SIDE, dense_flow, fit_similarity, pair_motion
 from trendflow.kit.image import luma, shrink
+from trendflow.providers.core_optical_flow import core_optical_flow
 
 PICTURES = {"astronaut": data.astronaut, "cat": data.chelsea, "coffee": data.coffee, "galaxies": data.hubble_deep_field, "grass": data.grass}
 DT = 0.1
@@ -204,6 +207,14 @@ def test_small_frames_do_not_crash(size):
 def test_a_pair_without_time_between_is_no_pair(dt):
     p = window(picture("cat"))
     assert np.isnan(pair_motion(p, p, dt).camera).all()
+
+
+def test_frames_far_apart_are_not_compared():
+    pairs = samples.frames("pan", n=4, size=(180, 320), pairs=True)
+    mixed = replace(pairs, dt_s=np.array([0.1, 0.25, 0.3, 1.0]))
+    made = measure(core_optical_flow, {"frames": mixed})
+    assert np.isfinite(made.flow_mean).tolist() == [True, True, False, False] and np.isfinite(made.share[:, 1:]).all(1).tolist() == [True, True, False, False]
+    assert measure(core_optical_flow, {"frames": replace(pairs, dt_s=np.ones(4))}).meta["empty_reason"] == "nothing_to_follow"
 
 
 def test_equal_input_gives_equal_numbers_and_leaves_the_random_state_alone():

@@ -17,7 +17,7 @@ from ..kit.r128 import Loudness, loudness
 # %% auto #0
 __all__ = ['METRICS', 'MIN_S', 'loudness_extractor']
 
-# %% ../../nbs/40_audio/loudness_extractor.ipynb #d4310fba
+# %% ../../nbs/40_audio/loudness_extractor.ipynb #233553a4
 METRICS = {"integrated": "LUFS", "loudness_range": "LU", "true_peak": "dBTP", "momentary_max": "LUFS", "momentary_p10": "LUFS", "momentary_median": "LUFS",
            "momentary_p90": "LUFS", "short_term_max": "LUFS", "momentary_change": "LU", "silent_share": "1"}
 MIN_S = 0.4                         # one block of BS.1770
@@ -26,7 +26,8 @@ MIN_S = 0.4                         # one block of BS.1770
 @component(family="audio", kind="audio", version="1.0.0", schema=1, sampling=Windows("loudness", 3.0, 1.0),
     outputs=[
         Array("measure", ("metric",), unit=tuple(METRICS.values()), labels={"metric": tuple(METRICS)}, nullable=True, pool=("value",),
-              doc="loudness of the whole sound; momentary_change is the mean step within 1 s; silent_share is the share of 400 ms windows below -70 LUFS"),
+              doc="loudness of the whole sound, its range from 6 s on; momentary_change is the mean difference over 1 s; "
+                  "silent_share is the share of 400 ms windows below -70 LUFS"),
         Array("loudness", ("segment",), unit="LUFS", nullable=True, pool=("std", "min", "max"), token="mean",
               doc="ungated loudness of the window; in windows of 3 s this is the short-term loudness"),
         Array("momentary_max", ("segment",), unit="LUFS", nullable=True, token="max", doc="loudest 400 ms inside the window"),

@@ -17,7 +17,7 @@ from ..kit.tempo import FPS, HOP, N_FFT, NO_PULSE, RATE, Pulse, agrees, onset_st
 # %% auto #0
 __all__ = ['METRICS', 'MIN_S', 'tempo_extractor']
 
-# %% ../../nbs/40_audio/tempo_extractor.ipynb #6c1e5be5
+# %% ../../nbs/40_audio/tempo_extractor.ipynb #384fcec4
 METRICS = {"tempo": "bpm", "tempo_confidence": "1", "tempo_stability": "1", "pulse_share": "1", "onset_rate": "1/s"}
 MIN_S = 2.0                         # s – shorter sound has no beat to speak of
 
@@ -30,7 +30,7 @@ MIN_S = 2.0                         # s – shorter sound has no beat to speak o
         Array("tempo_confidence", ("segment",), nullable=True, zero_ok=True, pool=("std", "max"), token="mean",
               doc="0 no more regular than speech, 1 certain; NaN where nothing is heard"),
         Array("strength", ("segment", "octave"), labels={"octave": ("half", "same", "double")}, nullable=True, zero_ok=True,
-              doc="mean autocorrelation of the onsets at four multiples of the beat, for half the tempo, the tempo and its double"),
+              doc="mean autocorrelation of the onsets at four multiples of the beat; NaN where the window is too short for two"),
         Array("onset_rate", ("segment",), unit="1/s", nullable=True, zero_ok=True, pool=("std", "max"), token="mean", doc="sounds that begin per second"),
     ],
     empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "video_too_short": "less than 2 s of sound"},

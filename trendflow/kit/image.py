@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 # %% auto #0
-__all__ = ['BT709', 'LIGHT', 'luma', 'linear', 'shrink']
+__all__ = ['BT709', 'LIGHT', 'luma', 'shrink']
 
 # %% ../../nbs/05_kit/image.ipynb #f7c4a505
 BT709 = np.array([[0.2126, 0.7152, 0.0722]], np.float32)        # ITU-R BT.709-6, item 3.2
@@ -21,21 +21,14 @@ def luma(
     "How bright each pixel looks."
     return cv2.transform(rgb, BT709)
 
-# %% ../../nbs/05_kit/image.ipynb #ef686656
+# %% ../../nbs/05_kit/image.ipynb #9a823c24
 def _srgb_table() -> np.ndarray:
     "Light of each coded value."
     code = np.arange(256) / 255
     return np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4).astype(np.float32)     # IEC 61966-2-1
 
 
-LIGHT = _srgb_table()         # light of each coded value
-
-
-def linear(
-    rgb: np.ndarray,        # [y, x, rgb] uint8 – picture
-) -> np.ndarray:            # [y, x, rgb] float32 – light, 0 to 1
-    "How much light each pixel stands for."
-    return cv2.LUT(rgb, LIGHT)
+LIGHT = _srgb_table()         # [level] float32 – 0 to 1
 
 # %% ../../nbs/05_kit/image.ipynb #6c9bb24e
 def shrink(

@@ -72,7 +72,7 @@ def windowed(
     if len(power) < steps: return np.zeros(0)
     return np.lib.stride_tricks.sliding_window_view(power, steps).mean(axis=1)
 
-# %% ../../nbs/05_kit/r128.ipynb #200a7616
+# %% ../../nbs/05_kit/r128.ipynb #132dac89
 def _gated(power: np.ndarray, below: float) -> np.ndarray:
     "Powers above -70 LUFS that are also not more than `below` LU under the mean of those."
     loud = power[lufs_at_least(power, -70.0)]
@@ -97,10 +97,10 @@ def integrated(
 
 def loudness_range(
     power: np.ndarray,      # [step] – power in steps of 100 ms, summed over channels
-) -> float:                 # LU – NaN when nothing is above the gate or the sound is shorter than 3 s
+) -> float:                 # LU – NaN when nothing is above the gate or the sound is shorter than 6 s
     "How far loud and soft parts lie apart."
     blocks = lufs(_gated(windowed(power, 30), 20.0))
-    if not len(blocks): return float("nan")
+    if not len(blocks) or len(power) < 60: return float("nan")
     low, high = np.percentile(blocks, [10, 95])
     return float(high - low)
 

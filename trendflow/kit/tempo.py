@@ -48,7 +48,7 @@ def _averaged(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     "Moving average with mirrored ends."
     return np.convolve(np.pad(x, len(kernel) // 2, mode="symmetric"), kernel, mode="valid")
 
-# %% ../../nbs/05_kit/tempo.ipynb #d43991c1
+# %% ../../nbs/05_kit/tempo.ipynb #058382b0
 BPM = np.exp(np.linspace(np.log(40), np.log(240), 600))             # tempi that are tried, 0.3 % apart
 _TASTE = np.exp(-0.5 * (np.log2(BPM / 120) / 0.8)**2)               # preference for tempi near 120, within 0.8 octaves
 CHANCE = 1.4                    # strength that 5 % of windows of speech and noise exceed, times the window's length in s
@@ -59,23 +59,22 @@ def pulse_strength(
     correlation: np.ndarray,    # [lag] – autocorrelation
     bpm: np.ndarray = BPM,      # [tempo] bpm
     shift: float = 0.0,         # part of a period: 0 on the beats, 0.5 halfway
-) -> np.ndarray:                # [tempo] float64 – at most 1; -1 where the period does not fit twice
+) -> np.ndarray:                # [tempo] float64 – at most 1; NaN where not even two multiples fit
     "Mean autocorrelation at the first four multiples of each period."
     period, n = 60 * FPS / np.asarray(bpm, dtype=np.float64), len(correlation)
     lags = (np.arange(1, 5)[:, None] - shift) * period
     fits = lags <= 0.6 * n
-    fits[0] = True
-    found = (np.interp(lags, np.arange(n), correlation) * fits).sum(axis=0) / fits.sum(axis=0)
-    return np.where(period <= 0.5 * n, found, -1.0)
+    found = (np.interp(lags, np.arange(n), correlation) * fits).sum(axis=0) / np.maximum(fits.sum(axis=0), 1)
+    return np.where(2 * period <= 0.6 * n, found, np.nan)
 
-# %% ../../nbs/05_kit/tempo.ipynb #d96d0264
+# %% ../../nbs/05_kit/tempo.ipynb #69066c91
 @dataclass(frozen=True)
 class Pulse:
     "The beat of one window."
     bpm: float              # best tempo; NaN when there are no onsets. Look at the confidence first
     confidence: float       # 0 no more regular than speech, 1 certain; NaN when there are no onsets
     strength: float         # mean autocorrelation at the multiples of the beat
-    half: float             # the same at half the tempo
+    half: float             # the same at half the tempo; NaN when the window is too short for it
     double: float           # the same at double the tempo
 
 
@@ -89,11 +88,11 @@ def pulse(
     correlation = autocorrelation(strength) if len(strength) >= FPS else np.full(1, np.nan)
     if np.isnan(correlation[0]): return NO_PULSE
     on, off = pulse_strength(correlation), pulse_strength(correlation, shift=0.5)
-    k = int(np.argmax((on + 0.5 * np.minimum(off, 0)) * np.where(on > 0, _TASTE, 1)))
+    k = int(np.nanargmax((on + 0.5 * np.minimum(off, 0)) * np.where(on > 0, _TASTE, 1)))
     best = float(on[k])
     seen = pulse_strength(correlation, BPM[k] * np.array([0.5, 1, 2]))
     seconds = len(strength) / FPS
-    confidence = float(np.clip((seen[:2].max() - CHANCE / seconds) / SPAN, 0, 1) * np.clip((seconds - 2) / 4, 0, 1))
+    confidence = float(np.clip((np.nanmax(seen[:2]) - CHANCE / seconds) / SPAN, 0, 1) * np.clip((seconds - 2) / 4, 0, 1))
     return Pulse(float(BPM[k]), confidence, best, float(seen[0]), float(seen[2]))
 
 # %% ../../nbs/05_kit/tempo.ipynb #d3d076c0

@@ -19,7 +19,7 @@ from ..kit.flow import PairMotion, pair_motion
 # %% auto #0
 __all__ = ['core_optical_flow']
 
-# %% ../../nbs/20_providers/core_optical_flow.ipynb #ce832b56
+# %% ../../nbs/20_providers/core_optical_flow.ipynb #411b72d7
 _NULL: dict[str, Any] = {"nullable": True, "zero_ok": True}         # a static clip really has no movement
 _OUTPUTS = [
     Array("dt_s", ("frame",), unit="s", doc="time from the frame to its partner"),
@@ -45,17 +45,18 @@ _OUTPUTS = [
 
 @component(family="visual", kind="core", version="1.0.0", schema=1, provides="motion", outputs=_OUTPUTS,
            sampling=Sample(Pairs(Budget(60, 180, 400), gap_s=0.1)),
-           empty={"nothing_to_follow": "no pair of frames shows anything that can be followed, such as a black video"},
+           empty={"nothing_to_follow": "no pair of frames shows anything that can be followed, as in a black video or one of less than 4 frames/s"},
            source="DIS, Kroeger et al. 2016; RANSAC, Fischler and Bolles 1981")
 def core_optical_flow(
     frames: Frames,                 # [frame, y, x, rgb] uint8, in pairs
     *,
     moving_from: float = 0.02,      # width/s – slower than this counts as still
+    apart_s: float = 0.25,          # s – frames farther apart than this are not compared
 ) -> Arrays | Empty:                # the arrays above
     "How the picture moves from a frame to the one a tenth of a second later."
     pairs = (frames.pair(i) for i in range(len(frames)))
     dt_s = np.asarray(frames.dt_s, np.float32)
-    rows = [_row(pair_motion(first, second, float(dt)), moving_from) for (first, second), dt in zip(pairs, np.atleast_1d(dt_s))]
+    rows = [_row(pair_motion(first, second, dt if dt <= apart_s else np.nan), moving_from) for (first, second), dt in zip(pairs, np.atleast_1d(dt_s).tolist())]
     if not any(np.isfinite(r["flow_mean"]) for r in rows): return Empty("nothing_to_follow")
     return {"dt_s": dt_s, **{name: np.array([r[name] for r in rows], np.float32) for name in rows[0]}}
 

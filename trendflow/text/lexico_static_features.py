@@ -22,7 +22,7 @@ from ..kit.words import (SCRIPTS, chapters, characters, emojis, fold, lix, marks
 # %% auto #0
 __all__ = ['FIELDS', 'lexico_static_features']
 
-# %% ../../nbs/50_text/lexico_static_features.ipynb #a068ad6a
+# %% ../../nbs/50_text/lexico_static_features.ipynb #245d0bb2
 FIELDS = ("title", "description")
 _SIZE = {"characters": "characters", "words": "words", "word_length": "characters"}
 _SHARE = ("upper", "shouted_words", "digits", "punctuation", "emojis", "styled")
@@ -41,11 +41,11 @@ def _fields(name: str, dim: str, labels: tuple[str, ...], doc: str, unit: str | 
 @component(family="text", kind="text", outputs=[
     _fields("size", "size_of", tuple(_SIZE), "length; word_length is the mean, without links and the like", tuple(_SIZE.values())),
     _fields("share", "share_of", _SHARE, "upper over letters with case, shouted_words over words with case, styled over letters, the others over characters"),
-    _fields("count", "mark", _MARK, "how often each mark occurs"),
+    _fields("count", "mark", _MARK, "how often each mark occurs", "count"),
     _fields("script", "script_name", SCRIPTS, "share of the letters; NaN without letters"),
     Array("title_form", ("form",), unit="1", doc="1 when the title has this form, else 0", nullable=True, zero_ok=True, labels={"form": _FORM}, pool=("value",)),
-    Array("description_count", ("item",), unit="1", doc="what a description lists", nullable=True, zero_ok=True, labels={"item": _ITEM}, pool=("value",)),
-    Array("description_ask", ("asks_to",), unit="1", nullable=True, zero_ok=True, labels={"asks_to": _ASK}, pool=("value",),
+    Array("description_count", ("item",), unit="count", doc="what a description lists", nullable=True, zero_ok=True, labels={"item": _ITEM}, pool=("value",)),
+    Array("description_ask", ("asks_to",), unit="count", nullable=True, zero_ok=True, labels={"asks_to": _ASK}, pool=("value",),
           doc="listed phrases by which a description asks the viewer for something, in any of the listed languages"),
     Array("description_form", ("prepared",), unit="1", nullable=True, zero_ok=True, labels={"prepared": _PREPARED}, pool=("value",),
           doc="variety of words in windows of 50; LIX; share of the title's words that it repeats"),

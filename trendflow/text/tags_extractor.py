@@ -17,10 +17,10 @@ from ..kit.words import characters, fold, hashtags, spaced, words
 # %% auto #0
 __all__ = ['tags_extractor']
 
-# %% ../../nbs/50_text/tags_extractor.ipynb #56c8e8f5
-_HASHTAG = {"title_count": "1", "description_count": "1", "unique_count": "1", "repeat_share": "1", "length_mean": "characters", "length_max": "characters",
+# %% ../../nbs/50_text/tags_extractor.ipynb #f8b129d8
+_HASHTAG = {"title_count": "count", "description_count": "count", "unique_count": "count", "repeat_share": "1", "length_mean": "characters", "length_max": "characters",
             "too_many": "1"}
-_TAG = {"count": "1", "unique_count": "1", "length_sum": "characters", "length_mean": "characters", "words_mean": "words", "phrase_share": "1",
+_TAG = {"count": "count", "unique_count": "count", "length_sum": "characters", "length_mean": "characters", "words_mean": "words", "phrase_share": "1",
         "in_title_share": "1", "in_description_share": "1", "hashtag_share": "1"}
 
 

@@ -21,7 +21,7 @@ from ..kit.image import BT709, LIGHT, luma, shrink
 __all__ = ['TONE', 'COLOR', 'HUES', 'color_light', 'tone', 'mean_light', 'warmth', 'color_temperature', 'saturation',
            'colorfulness', 'hues', 'mean_hue', 'palette']
 
-# %% ../../nbs/30_visual/color_light.ipynb #c81c4044
+# %% ../../nbs/30_visual/color_light.ipynb #2340f4f0
 TONE = ("luma_mean", "luma_p05", "luma_p95", "contrast", "local_contrast", "dark_share", "bright_share")
 COLOR = ("light", "warmth", "saturation", "colorfulness", "hue_spread")
 HUES = ("red", "orange", "yellow", "lime", "green", "mint", "cyan", "azure", "blue", "violet", "magenta", "rose")     # 30° each
@@ -30,7 +30,7 @@ _OUTPUTS = [
     Array("tone", ("frame", "metric"), labels={"metric": TONE}, pool=("mean", "std"), token="mean",
           doc="luma: mean, percentiles, standard deviation in all and within blocks of 1/16, shares below 1/8 and above 7/8; 0 to 1"),
     Array("color", ("frame", "color_metric"), labels={"color_metric": COLOR}, pool=("mean", "std"), token="mean", **_NULL,
-          doc="linear luminance; warmth (R-B)/(R+G+B) of the light; HSV saturation; colorfulness 0 to about 150; hue spread 0 to 1"),
+          doc="linear luminance; warmth (R-B)/(R+G+B) of the light; HSV saturation; colorfulness from 0, 82 is highly colourful; hue spread 0 to 1"),
     Array("color_temperature", ("frame",), unit="K", nullable=True, pool=("mean",),
           doc="correlated colour temperature of the average light; NaN if it is no white"),
     Array("hue_share", ("frame", "hue"), labels={"hue": HUES}, pool=("mean",), token="mean", **_NULL,
@@ -82,7 +82,7 @@ def tone(
     deviations = np.sqrt([max(share @ (_LEVELS - mean) ** 2, 0), max(local, 0)])
     return np.array([mean, low, high, *deviations, share[:32].sum(), share[224:].sum()], np.float32)
 
-# %% ../../nbs/30_visual/color_light.ipynb #d6669e2f
+# %% ../../nbs/30_visual/color_light.ipynb #a5860c24
 def mean_light(
     frame: np.ndarray,      # [y, x, rgb] uint8
 ) -> np.ndarray:            # [rgb] float64 – linear light, 0 to 1
@@ -96,7 +96,7 @@ def warmth(
 ) -> float:                 # -1 blue to 1 red; NaN for black
     "How much more red than blue there is in the light."
     total = light.sum()
-    return float((light[0] - light[2]) / total) if total > 0 else np.nan
+    return float((light[0] - light[2]) / total) if total > 0.002 else np.nan        # two levels of each channel: the noise of black
 
 # %% ../../nbs/30_visual/color_light.ipynb #39521dc6
 _XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])     # sRGB, IEC 61966-2-1

@@ -15,16 +15,17 @@ from ..core.contract import Arrays, component
 from ..core.roles import motion
 
 # %% auto #0
-__all__ = ['CLASSES', 'SUMMARY', 'optical_flow', 'edge_speed', 'camera_class', 'steadiness', 'shake', 'bursts', 'opening_ratio']
+__all__ = ['CLASSES', 'SUMMARY', 'optical_flow', 'edge_speed', 'camera_speed', 'camera_class', 'steadiness', 'shake', 'bursts',
+           'opening_ratio']
 
-# %% ../../nbs/30_visual/optical_flow.ipynb #9c7523d3
+# %% ../../nbs/30_visual/optical_flow.ipynb #9a66138f
 CLASSES = ("static", "pan_left", "pan_right", "tilt_up", "tilt_down", "zoom_in", "zoom_out", "roll")
 SUMMARY = {"still_share": "1", "fast_share": "1", "own_motion_share": "1", "coherence": "1", "horizontal_share": "1",
            "steadiness": "1", "bursts_per_minute": "1/min", "opening_ratio": "1"}
 _NULL: dict[str, Any] = {"nullable": True, "zero_ok": True}
 _OUTPUTS = [
     Array("camera_class", ("frame",), "int32", unit="id", doc=f"what the camera does: index into {', '.join(CLASSES)}; -1 unknown"),
-    Array("camera_speed", ("frame",), unit="width/s", doc="speed of the picture at the frame's side edge that the camera makes",
+    Array("camera_speed", ("frame",), unit="width/s", doc="speed that the camera gives the picture at the middle of the faster side edge",
           pool=("mean", "p90"), token="mean", **_NULL),
     Array("shake", ("frame",), unit="width/s", doc="how far the pan is from the mean of its two neighbours",
           pool=("median",), token="mean", **_NULL),
@@ -49,21 +50,28 @@ def optical_flow(
     kind = camera_class(motion.camera, still_below)
     near = np.diff(times) <= neighbour_s
     summary = {**_shares(motion, weights, still_below, fast_above), **_directions(motion, weights, still_below),
-               "steadiness": steadiness(pan, near), "bursts_per_minute": bursts(motion.flow_mean, times, near, fast_above),
+               "steadiness": steadiness(pan, near, still_below), "bursts_per_minute": bursts(motion.flow_mean, times, near, fast_above),
                "opening_ratio": opening_ratio(motion.flow_mean, times, weights)}
     known = weights * (kind >= 0)
     share = np.bincount(np.maximum(kind, 0), weights=known, minlength=len(CLASSES))
-    speed = np.hypot(*pan.T) + np.hypot(*edge_speed(motion.camera)[:, 2:].T)
-    return {"camera_class": kind, "camera_speed": speed.astype(np.float32), "shake": shake(pan, near),
+    return {"camera_class": kind, "camera_speed": camera_speed(motion.camera), "shake": shake(pan, near),
             "class_share": (share / known.sum() if known.sum() > 0 else np.full(len(CLASSES), np.nan)).astype(np.float32),
             "summary": np.array([summary[name] for name in SUMMARY], np.float32)}
 
-# %% ../../nbs/30_visual/optical_flow.ipynb #d308ce81
+# %% ../../nbs/30_visual/optical_flow.ipynb #d6798955
 def edge_speed(
     camera: np.ndarray,         # [frame, axis] float32 – pan_x, pan_y width/s, zoom log/s, rotation deg/s
 ) -> np.ndarray:                # [frame, axis] float32 width/s – speed that each makes at the side edge, 0 and more
     "How fast each part of the camera's movement moves the edge of the picture."
     return (abs(camera) * [1, 1, 0.5, np.radians(0.5)]).astype(np.float32)
+
+
+def camera_speed(
+    camera: np.ndarray,         # [frame, axis] float32 – camera model
+) -> np.ndarray:                # [frame] float32 width/s – at the faster of the two side edges; NaN without a camera
+    "How fast the camera moves the edge of the picture, all parts together."
+    pan, edge = camera[:, 0] + 1j * camera[:, 1], (camera[:, 2] + 1j * np.radians(camera[:, 3])) / 2
+    return np.maximum(abs(pan + edge), abs(pan - edge)).astype(np.float32)
 
 
 def camera_class(
@@ -78,15 +86,17 @@ def camera_class(
     moving = np.array([1, 3, 6, 7])[axis] + np.array([1, 1, -1, 0])[axis] * positive        # left, up, out, roll; or right, down, in
     return np.where(unknown, -1, np.where(speed.max(1) < still_below, 0, moving)).astype(np.int32)
 
-# %% ../../nbs/30_visual/optical_flow.ipynb #6d2bf057
+# %% ../../nbs/30_visual/optical_flow.ipynb #6d66cf39
 def steadiness(
     pan: np.ndarray,            # [frame, xy] width/s
     near: np.ndarray,           # [frame - 1] bool – the next pair is a neighbour
-) -> float:                     # -1 to 1; NaN without neighbours or without movement
+    still_below: float,         # width/s – neighbours that are slower on average do not count
+) -> float:                     # -1 to 1; NaN without neighbours that move
     "Whether the camera goes on in the direction in which it went."
-    now, then = pan[:-1][near], pan[1:][near]
-    size = np.nansum(np.linalg.norm(now, axis=1) * np.linalg.norm(then, axis=1))
-    return float(np.nansum((now * then).sum(1)) / size) if size > 1e-6 else np.nan
+    speed = np.linalg.norm(pan, axis=1)
+    moving = near & (speed[:-1] + speed[1:] >= 2 * still_below)         # NaN does not count
+    size = (speed[:-1] * speed[1:])[moving].sum()
+    return float((pan[:-1] * pan[1:])[moving].sum() / size) if size > 0 else np.nan
 
 
 def shake(
