@@ -95,6 +95,13 @@ def ordered(cells: list[dict], lines: dict[str, int]) -> list[dict]:
     return result
 
 
+def plain(text: str) -> str:
+    "What show_doc wrote, without Quarto's marks and without links inside code."
+    parts = re.split(r"(```.*?```)", re.sub(r"^---\n|\{target=[^}]*\}", "", text, flags=re.MULTILINE), flags=re.DOTALL)
+    for i in range(1, len(parts), 2): parts[i] = re.sub(r"\[(`[^`]+`)\]\([^)]*\)", r"\1", parts[i])
+    return "".join(parts)
+
+
 def page_cell(cell: dict, turn) -> dict | None:
     "One processed cell as it is shown, or None."
     source, directives = "".join(cell["source"]), {}
@@ -103,7 +110,7 @@ def page_cell(cell: dict, turn) -> dict | None:
     if cell["cell_type"] == "markdown": return markdown(turn(source)) if source.strip() else None
     texts = ["".join(o.get("data", {}).get("text/markdown", "")) for o in cell.get("outputs", [])]
     silent = directives.get("echo") == "false"
-    if silent and any(texts): return markdown(turn(re.sub(r"^---\n", "", "\n".join(texts), flags=re.MULTILINE)))
+    if silent and any(texts): return markdown(turn(plain("\n".join(texts))))
     for output in cell.get("outputs", []):
         data = output.get("data", {})
         if "text/markdown" in data: data["text/markdown"] = turn("".join(data["text/markdown"]))
