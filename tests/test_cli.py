@@ -52,6 +52,16 @@ def run_dir(place: Path) -> Path: return next(iter(runs(place / "store")))
     ("run", (samples.clip(), "--redo", "color_lite"), "color_lite"),
     ("run", (samples.clip(), "--workers", "0"), "workers"),
     ("run", (samples.clip(), "--figure", "overview.doc"), ".png, .svg or .pdf"),
+    ("run", (samples.clip().parent,), "is a folder"),
+    ("run", (samples.clip(), "--store", samples.info()), "is a file"),
+    ("run", (samples.clip(), "--store", samples.info() / "x"), "is a file"),
+    ("run", (samples.clip(), "--work", samples.info()), "is a file"),
+    ("run", (samples.clip(), "--store", "same", "--work", "same"), "is the store"),
+    ("run", (samples.clip(), "--run-id", ""), "run_id"),
+    ("run", (samples.clip(), "--t0", "5"), "outside 2005 to 2100"),
+    ("runs", ("--store", samples.info()), "is a file"),
+    ("runs", ("--video-id", "../x"), "video_id"),
+    ("validate", ("nowhere.npz",), "is not there"),
     ("batch", ("nowhere.mp4",), "no such files"),
     ("segment", ("nowhere.mp4",), "no such file"),
     ("plan", ("nowhere.mp4",), "no such file"),
@@ -66,6 +76,45 @@ def test_wrong_use_says_what_is_wrong_and_returns_2(place: Path, capsys: pytest.
     assert call(place, command, *args) == 2
     out, err = capsys.readouterr()
     assert says in err and out == "" and "Traceback" not in err
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("a: [1", "line"), ("[]", "mapping"), ("components: {}", "no component"), ("components: {color_light: null}", "Write {}"), ("components: [color_light]", "components"),
+    ("components: {color_light: {}, color_light: {required: false}}", "stand twice"), ("extends: [fast]", "extends"), ("{extends: fast, components: [a]}", "components"),
+    ("components: {color_light: {sampling: {target: 0}}}", "color_light: sampling"), ("components: {color_light: {sampling: {target: 60.5}}}", "whole number"),
+    ("components: {color_light: {config: {grey_below: .nan}}}", "grey_below"), ("{components: {color_light: {}}, max_duration_s: .inf}", "max_duration_s"),
+    ("{components: {tags_extractor: {}}, anchor: tags_extractor}", "anchor"),
+])
+def test_a_wrong_profile_says_what_is_wrong(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture, text: str, says: str) -> None:
+    (tmp_path / "wrong.yaml").write_text(text)
+    assert call(place, "plan", samples.clip(), "--profile", tmp_path / "wrong.yaml") == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_profile_that_extends_itself_is_refused(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "own.yaml").write_text(f"extends: {tmp_path / 'own.yaml'}")
+    assert call(place, "plan", samples.clip(), "--profile", tmp_path / "own.yaml") == 2 and "extends" in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as e: main(["--version"])
+    assert not e.value.code and capsys.readouterr().out.count(".") == 2
+
+
+def test_a_full_disk_is_said_and_leaves_no_leftovers(place: Path, tmp_path: Path) -> None:
+    trendflow = Path(sys.executable).with_name("trendflow")
+    command = f"ulimit -f 1; exec {trendflow} export {tmp_path / 'f.csv'} --store {place / 'store'}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 1 and "File too large" in done.stderr and "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_show_and_components_stay_where_they_are(place: Path, capsys: pytest.CaptureFixture) -> None:
+    for odd in ("nobody", "../../x"):
+        assert call(place, "show", run_dir(place), odd) == 2
+        assert "has no artifact" in capsys.readouterr().err
+    assert call(place, "components", "color_light", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["id"] == "color_light"
 
 
 def test_skipped_is_10_and_a_failed_component_is_1(place: Path, capsys: pytest.CaptureFixture) -> None:

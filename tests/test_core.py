@@ -175,13 +175,32 @@ def test_eight_processes_at_once_lose_nothing(tmp_path: Path) -> None:
     assert [p.name for p in paths(tmp_path).run_dir.iterdir()] == ["manifest.json"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"run": {}}', '{"run": {}, "components": [{}]}', "\x00\x01"])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"run": {}}', '{"run": {}, "components": [{}]}', '{"run": {}, "components": null}',
+                                  '{"run": [], "components": [1]}', "\x00\x01"])
 def test_a_corrupt_manifest_is_named_and_never_overwritten(tmp_path: Path, text: str) -> None:
     p = paths(tmp_path)
     p.run_dir.mkdir(parents=True)
     p.manifest.write_text(text)
     with pytest.raises(ManifestError) as e: upsert(p, components=[{"name": "a", "kind": "module", "status": "ok", "required": True}])
     assert str(p.manifest) in str(e.value) and p.manifest.read_text() == text
+
+
+@pytest.mark.parametrize(("change", "says"), [
+    ({"artifacts": [{"path": "../../etc/passwd"}]}, "a.artifacts"), ({"artifacts": [{"path": "/etc/passwd"}]}, "a.artifacts"), ({"artifacts": [{"path": "a/.."}]}, "a.artifacts"),
+    ({"artifacts": None}, "a.artifacts"), ({"kind": None}, "a.kind"), ({"status": "fine"}, "a.status"),
+])
+def test_an_entry_that_leads_elsewhere_is_refused(tmp_path: Path, change: dict, says: str) -> None:
+    good = {"name": "a", "kind": "module", "status": "ok", "required": True}
+    m = upsert(paths(tmp_path), components=[good])
+    m["components"][0] |= change
+    paths(tmp_path).manifest.write_text(json.dumps(m))
+    with pytest.raises(ManifestError, match=says): load(paths(tmp_path).manifest)
+
+
+def test_a_component_is_listed_once(tmp_path: Path) -> None:
+    m = upsert(paths(tmp_path), components=[{"name": "a", "kind": "module", "status": "ok", "required": True}])
+    paths(tmp_path).manifest.write_text(json.dumps(m | {"components": m["components"] * 2}))
+    with pytest.raises(ManifestError, match="a: listed twice"): load(paths(tmp_path).manifest)
 
 
 ENTRIES = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(["ok", "empty"])), max_size=8)

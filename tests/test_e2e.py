@@ -133,9 +133,32 @@ def test_a_corrupt_artifact_names_redo_and_redo_mends_it(tmp_path: Path, registr
 def test_a_run_id_holds_one_configuration_and_one_input(tmp_path: Path, registry) -> None:
     run(tmp_path, run_id="mine")
     assert run(tmp_path, run_id="mine").status == "ok"
-    with pytest.raises(StoreConflict, match="config_hash"): run(tmp_path, {"toy_title": {}}, run_id="mine")
-    with pytest.raises(StoreConflict, match="inputs"): run(tmp_path, run_id="mine", info={**INFO, "title": "other"})
-    with pytest.raises(UsageError, match="run_id"): run(tmp_path, run_id="../mine")
+    for redo in ([], ["toy_title"]):            # to compute something anew is no leave to mix
+        with pytest.raises(StoreConflict, match="another configuration"): run(tmp_path, {"toy_title": {}}, run_id="mine", redo=redo)
+        with pytest.raises(StoreConflict, match="another texts"): run(tmp_path, run_id="mine", info={**INFO, "title": "other"}, redo=redo)
+    for wrong in ("../mine", ""):
+        with pytest.raises(UsageError, match="run_id"): run(tmp_path, run_id=wrong)
+
+
+def test_damage_in_another_run_of_the_video_is_no_concern(tmp_path: Path, registry) -> None:
+    other = run(tmp_path)
+    (other.dir / "manifest.json").write_text("{")
+    assert run(tmp_path, {**LITTLE, "toy_slow": {}}).status == "ok"
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "empty"])
+def test_damaged_frames_are_decoded_anew(tmp_path: Path, registry, damage: str) -> None:
+    first = run(tmp_path)
+    store = next(first.paths.frames_dir.rglob("*.npy"))
+    store.unlink() if damage == "gone" else store.write_bytes(store.read_bytes()[:1000] if damage == "cut" else b"")
+    assert digests(run(tmp_path, redo=["toy_bright"])) == digests(first)
+
+
+def test_a_store_has_one_work_folder_by_whatever_way_it_is_reached(tmp_path: Path, registry) -> None:
+    first = run(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "store")
+    again = run_video(samples.silent_clip(), INFO, profile={"components": LITTLE}, store=tmp_path / "link", quiet=True)
+    assert again.dir == first.dir and sorted(p.name for p in tmp_path.iterdir()) == ["link", "store", "store_work"]
 
 
 def test_a_newer_version_is_computed_anew_with_what_depends_on_it(tmp_path: Path, registry) -> None:
@@ -161,6 +184,15 @@ def test_explain_before_and_after(tmp_path: Path, registry) -> None:
     assert why({**LITTLE, "toy_slow": {}})["verdict"].startswith(f"reuse from run {done.manifest['run']['run_id']}")
     assert why({**LITTLE, "toy_bright": {"config": {"gamma": 2.0}}})["verdict"].startswith("compute")
     assert explain("toy_bright", run_dir=done.dir)["verdict"] == "ok"
+
+
+def test_explain_follows_what_a_component_reads(tmp_path: Path, registry) -> None:
+    def why(**bright) -> str:
+        profile = {"components": {**LITTLE, "toy_slow": {}, "toy_bright": bright}}
+        return explain("toy_step", samples.silent_clip(), INFO, profile=profile, store=tmp_path / "store")["verdict"]
+    done = run(tmp_path)
+    assert why().startswith(f"reuse from run {done.manifest['run']['run_id']}")
+    assert why(config={"gamma": 2.0}).startswith("compute")
 
 
 KILLED = """

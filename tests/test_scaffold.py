@@ -4,7 +4,7 @@ from __future__ import annotations
 import new_component
 import pytest
 import test_hygiene as hygiene
-from notebooks import NBS, Cell, Notebook
+from notebooks import NBS, Cell, Notebook, notebooks
 
 
 def scaffold(kind: str) -> Notebook:
@@ -19,6 +19,14 @@ def test_form(kind: str) -> None:
     nb = scaffold(kind)
     rules = (hygiene.one_word, hygiene.heading, hygiene.imports_alone, hygiene.small_cells, hygiene.lessons, hygiene.good_manners)
     assert not [fault for rule in rules for fault in rule(nb)]
+
+
+def test_no_page_still_says_what_only_the_template_says() -> None:
+    template = ("One line: what it measures.", "Two to five sentences:", 'source="paper, standard or code"', "what the number means, 0 such", "when it holds", "What the value is, in one line.",
+                "Why it is computed this way.", "State the fact that the next cell shows.", "One lesson for each reason")
+    text = "".join(new_component.text(kind, "my_thing") for kind in new_component.KINDS)
+    assert all(t in text for t in template)
+    assert not [(nb.name, t) for nb in notebooks() for c in nb.cells for t in template if t in c.source]
 
 
 @pytest.mark.parametrize("kind", new_component.KINDS)

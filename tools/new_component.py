@@ -163,7 +163,8 @@ def main(kind: str, name: str) -> None:
     from nbdev.export import nb_export
     nbdev_clean.__wrapped__(str(path))
     nb_export(path)
-    print(f"wrote {path.relative_to(ROOT)}\nFill it, then: make nb NB={name}. It fails until _measure is written and the contract check passes.")
+    print(f"wrote {path.relative_to(ROOT)}\nFill it, then: make nb NB={name}. It fails until _measure is written and the contract check passes."
+          f"\nThen: make golden NAME={name}, and name it in a profile to have it run.")
 
 
 if __name__ == "__main__":

@@ -33,12 +33,13 @@ def component_table() -> list[dict[str, Any]]:      # one dict per component
              "arrays": [{"name": a.name, "dims": list(a.dims), "dtype": a.dtype, "unit": a.unit, "doc": a.doc} for a in c.outputs]}
             for c in discover().values()]
 
-# %% ../../nbs/85_app/25_inspect.ipynb #ef44a508
+# %% ../../nbs/85_app/25_inspect.ipynb #f85c893a
 def validate(
     path: str | Path,                           # a run folder, a store, or one .npz
 ) -> list[dict[str, Any]]:                      # file, ok, fault; raises UsageError when there is nothing to check
     "Every artifact that lies under a path, checked in full."
     path = Path(path)
+    if not path.exists(): raise UsageError(f"{path.name}: is not there. Give a run folder, a store or an .npz file.")
     if path.suffix == ".npz": return [_checked(path, path.name, None)]
     found = [path] if (path / "manifest.json").exists() else list(runs(path)) or [p.parent for p in sorted(path.glob("*/*/manifest.json"))]
     if not found: raise UsageError(f"{path.name}: holds no run. Give a run folder, a store or an .npz file.")
@@ -50,6 +51,8 @@ def _run_rows(folder: Path, root: Path) -> list[dict[str, Any]]:
     at = folder.relative_to(root)
     try: manifest = load(folder / "manifest.json")
     except TrendflowError as e: return [{"file": str(at / "manifest.json"), "ok": False, "fault": str(e)}]
+    own = [manifest["run"][k] for k in ("platform_id", "video_id", "run_id")]
+    if own != list(folder.resolve().parts[-3:]): return [{"file": str(at / "manifest.json"), "ok": False, "fault": f"is of run {'/'.join(map(str, own))}"}]
     files = {a["path"]: a["sha256"] for c in manifest["components"] for a in c["artifacts"]}
     strays = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - set(files) - {"manifest.json"}
     rows = [_checked(folder / name, str(at / name), digest) for name, digest in sorted(files.items())]
@@ -61,10 +64,11 @@ def _checked(path: Path, name: str, digest: str | None) -> dict[str, Any]:
     try:
         if digest and file_digest(path) != digest: return {"file": name, "ok": False, "fault": "its bytes are not those of the manifest"}
         verify(path)
-    except (TrendflowError, FileNotFoundError) as e: return {"file": name, "ok": False, "fault": str(e)}
+    except FileNotFoundError: return {"file": name, "ok": False, "fault": "is not there"}
+    except (TrendflowError, OSError) as e: return {"file": name, "ok": False, "fault": str(e)}
     return {"file": name, "ok": True, "fault": None}
 
-# %% ../../nbs/85_app/25_inspect.ipynb #e5a3242b
+# %% ../../nbs/85_app/25_inspect.ipynb #f9100ed2
 def export(
     out: str | Path,                            # .parquet or .csv
     *,
@@ -85,8 +89,10 @@ def export(
     table = pd.concat([named, pd.concat([r.features(wanted) for r in opened], ignore_index=True)], axis=1)
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{out.name}.part")
-    table.to_parquet(part, index=False) if out.suffix == ".parquet" else table.to_csv(part, index=False)
-    part.replace(out)
+    try:
+        table.to_parquet(part, index=False) if out.suffix == ".parquet" else table.to_csv(part, index=False)
+        part.replace(out)
+    finally: part.unlink(missing_ok=True)
     return {"rows": len(table), "columns": table.shape[1], "file": str(out)}
 
 # %% ../../nbs/85_app/25_inspect.ipynb #fcb0aeaf

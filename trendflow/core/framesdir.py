@@ -110,7 +110,7 @@ class FramesDir:
         views = ", ".join(f"{k} {v['rows']} of {v['width']}×{v['height']}" for k, v in self.metadata["views"].items())
         return f"FramesDir({self.metadata['video_id']}: {self.metadata['total_frames']} frames; {views}; {len(self.components)} components)"
 
-# %% ../../nbs/00_core/58_framesdir.ipynb #53953e3e
+# %% ../../nbs/00_core/58_framesdir.ipynb #0f3b2d6f
 def _rows_of(block: dict[str, Any]) -> dict[str, Any]:
     "Positions in the union, and partners where there are any."
     return {"union": block["frame_indices"], "second": block.get("partner_frame_indices"), "dt_s": block.get("dt_s")}
@@ -136,7 +136,7 @@ def open_frames_dir(
     path = Path(path)
     file = path / VIDEO / "metadata.json"
     try: metadata = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError as e:
+    except (FileNotFoundError, NotADirectoryError) as e:
         raise MissingInput(f"frames of {path.name}: not there. They are scratch and purged after 7 days. Run the video again.") from e
     except ValueError as e: raise ContractError(f"{file}: cannot be read, {e}. {_AGAIN}") from e
     raise_faults(ContractError, str(file), metadata_faults(metadata), _AGAIN)

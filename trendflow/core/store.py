@@ -18,7 +18,7 @@ from .errors import UsageError
 from .identity import check_platform, check_run_id, check_video_id
 
 # %% auto #0
-__all__ = ['RunPaths', 'runs', 'run_paths', 'default_work', 'clear_leftovers', 'tree_bytes']
+__all__ = ['RunPaths', 'runs', 'run_paths', 'default_work', 'folders', 'clear_leftovers', 'tree_bytes']
 
 # %% ../../nbs/00_core/55_store.ipynb #ce5a97de
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class RunPaths:
     @property
     def identity(self) -> Identity: return Identity(self.platform_id, self.video_id, self.run_id)
 
-# %% ../../nbs/00_core/55_store.ipynb #8bbd5ba4
+# %% ../../nbs/00_core/55_store.ipynb #7605b4bf
 def runs(
     store: Path,                        # result store
     video_id: str | None = None,        # only this video
@@ -78,11 +78,24 @@ def run_paths(
 
 
 def default_work(
-    store: Path,                        # result store
+    store: Path | str,                  # result store
 ) -> Path:                              # the folder beside it
     "The work folder when none is given: beside the store."
-    store = Path(store)
+    store = Path(store).resolve()       # one store has one work folder, by whatever way it is reached
     return store.with_name(store.name + "_work")
+
+
+def folders(
+    store: Path | str,                  # result store
+    work: Path | str | None = None,     # work folder; None means beside the store
+) -> tuple[Path, Path]:                 # store, work; raises UsageError
+    "The two folders of a call, which need not exist yet."
+    found = Path(store), Path(work) if work is not None else default_work(store)
+    for what, folder in zip(("store", "work"), found):
+        there = next((p for p in (folder, *folder.parents) if p.exists()), folder)
+        if there.exists() and not there.is_dir(): raise UsageError(f"{what}: {there.name!r} is a file. Give a folder.")
+    if found[0].resolve() == found[1].resolve(): raise UsageError(f"work: {found[1].name!r} is the store, which holds artifacts only. Give another folder.")
+    return found
 
 # %% ../../nbs/00_core/55_store.ipynb #12315729
 def clear_leftovers(

@@ -23,7 +23,7 @@ from ..core.sampling import Sample, describe, override
 # %% auto #0
 __all__ = ['Selected', 'Execution', 'Profile', 'shipped', 'read_profile', 'Settled', 'settle_profile']
 
-# %% ../../nbs/60_run/10_profile.ipynb #fd13e4b8
+# %% ../../nbs/60_run/10_profile.ipynb #0513a779
 class _Strict(BaseModel):
     "An unknown key is an error."
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -49,17 +49,26 @@ class Profile(_Strict):
     components: dict[str, Selected | None] = Field(default_factory=dict)    # id → settings; null removes one of the extended profile
     roles: dict[str, str] = Field(default_factory=dict)         # role → provider
     anchor: str = "none"                        # component whose frames the audio family `primary` is centred on
-    max_duration_s: float = Field(default=1200.0, gt=0)     # longer videos are skipped
+    max_duration_s: float = Field(default=1200.0, gt=0, allow_inf_nan=False)     # longer videos are skipped
     retain_raw_text: bool = False               # keep raw text, for at most 60 days
     model_slots: dict[str, str] = Field(default_factory=dict)   # kind of model → key of the model lock
     runtime: Literal["inprocess", "triton"] = "inprocess"       # where models run
     execution: Execution = Execution()
 
-# %% ../../nbs/60_run/10_profile.ipynb #762a2f2b
+# %% ../../nbs/60_run/10_profile.ipynb #ce0807e4
 def shipped() -> dict[str, str]:                # name → its one line
     "Profiles that come with the package."
     folder = files("trendflow") / "assets" / "profiles"
     return {f.name[:-5]: yaml.safe_load(f.read_text("utf-8")).get("doc", "") for f in sorted(folder.iterdir(), key=lambda f: f.name) if f.name.endswith(".yaml")}
+
+
+class _Loader(yaml.SafeLoader):
+    "A key that stands twice is an error."
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [k.value for k, _ in node.value]
+        if twice := {str(k) for k in keys if keys.count(k) > 1}: raise yaml.constructor.ConstructorError(None, None, f"{sorted(twice)} stand twice", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def _read(name: str | Path) -> dict[str, Any]:
@@ -68,8 +77,10 @@ def _read(name: str | Path) -> dict[str, Any]:
     if text in shipped(): return yaml.safe_load((files("trendflow") / "assets" / "profiles" / f"{text}.yaml").read_text("utf-8"))
     path = Path(name)
     if not path.is_file(): raise UsageError(f"profile {text!r}: no such profile or file, only {list(shipped())}. Give a name or a YAML file.")
-    try: data = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as e: raise UsageError(f"profile {path.name}: is no YAML, {str(e).splitlines()[0]}.") from e
+    try: data = yaml.load(path.read_text("utf-8"), _Loader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as e:
+        mark, problem = getattr(e, "problem_mark", None), getattr(e, "problem", None) or str(e).splitlines()[0]
+        raise UsageError(f"profile {path.name}{f', line {mark.line + 1}' if mark else ''}: {problem}. Mend the YAML.") from e
     if not isinstance(data, dict): raise UsageError(f"profile {path.name}: a mapping is needed, got {type(data).__name__}.")
     return data
 
@@ -79,16 +90,21 @@ def read_profile(
 ) -> Profile:                                   # raises UsageError with all faults
     "A profile, checked."
     data = dict(profile) if isinstance(profile, dict) else _read(profile)
-    if base := data.get("extends"):
-        under = read_profile(str(base)).model_dump(exclude_unset=True)
-        under["components"] = {**under.get("components", {}), **(data.get("components") or {})}
-        data = {**under, **{k: v for k, v in data.items() if k not in ("extends", "components")}, "components": under["components"]}
+    base, own = data.get("extends"), data.get("components", {})
+    if base is not None and base not in list(shipped()): raise UsageError(f"profile: extends: one of {list(shipped())}, got {base!r}. Mend the profile.")
+    under = read_profile(base).model_dump(exclude_unset=True) if base else {}
+    if isinstance(own, dict):
+        below = under.get("components", {})
+        if lost := [k for k, v in own.items() if v is None and k not in below]:
+            raise UsageError(f"profile: components {lost}: null removes one of an extended profile, which has none of this name. Write {{}} for the defaults.")
+        own = {**below, **own}
+    data = {**under, **data, "components": own}
     try: return Profile.model_validate(data)
     except ValidationError as e:
         faults = [f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in e.errors()]
         raise UsageError(f"profile: {'; '.join(faults)}. Mend the profile.") from e
 
-# %% ../../nbs/60_run/10_profile.ipynb #796edb8e
+# %% ../../nbs/60_run/10_profile.ipynb #fd450392
 @dataclass(frozen=True, eq=False)
 class Settled:
     "A profile with nothing left open."
@@ -119,7 +135,8 @@ def settle_profile(
     faults = [f"component {name!r}: unknown, see `trendflow components`" for name in chosen if name not in known]
     faults += [f"component {name!r}: has a sampling, but looks at no frames" for name, s in chosen.items()
                if name in known and s.sampling and not known[name].sample]
-    if read.anchor != "none" and read.anchor not in chosen: faults.append(f"anchor {read.anchor!r}: is not selected")
+    if not chosen: faults.append("no component is selected")
+    if read.anchor != "none" and (read.anchor not in chosen or not known[read.anchor].sample): faults.append(f"anchor {read.anchor!r}: is not selected or looks at no frames")
     raise_faults(UsageError, "profile", faults, "Mend the profile.")
     plan = make_plan({name: known[name] for name in sorted(chosen)}, read.roles)
     configs = {name: settle(known[name], s.config) for name, s in sorted(chosen.items())}
