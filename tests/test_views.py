@@ -419,11 +419,13 @@ def test_pictures_of_any_shape_fit(size: tuple[int, int]) -> None:
 
 
 def test_importing_run_is_quick_and_light() -> None:
-    code = ("import sys, time; start = time.process_time(); from trendflow import Run; spent = time.process_time() - start; "
-            "print(spent, *sorted({'matplotlib', 'xarray', 'pandas', 'scipy', 'torch'} & set(sys.modules)))")
-    out = [subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1], capture_output=True, text=True).stdout.split() for _ in range(3)]
-    assert not out[0][1:], f"from trendflow import Run imports {out[0][1:]}"
-    assert min(float(o[0]) for o in out) < 0.3
+    "Beside numpy, which it cannot do without, and as CPU time: a busy machine slows both."
+    code = ("import sys, time; start = time.process_time(); import numpy; numpy_s = time.process_time() - start; from trendflow import Run; "
+            "print(numpy_s, time.process_time() - start - numpy_s, *sorted({'matplotlib', 'xarray', 'pandas', 'scipy', 'torch'} & set(sys.modules)))")
+    out = [subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1], capture_output=True, text=True).stdout.split() for _ in range(5)]
+    assert not out[0][2:], f"from trendflow import Run imports {out[0][2:]}"
+    numpy_s, own_s = (min(float(o[i]) for o in out) for i in (0, 1))
+    assert own_s < 1.5 * numpy_s
 
 
 def test_matplotlib_waits_until_a_picture_is_asked_for(run: Run) -> None:
