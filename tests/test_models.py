@@ -42,7 +42,7 @@ def server(tmp_path: Path):
 
 
 def toy(*sources: dict, content: bytes = CONTENT) -> Model:
-    return Model("toy", "toy", "1", "toy", "Apache-2.0", {"w.bin": File(len(content), hashlib.sha256(content).hexdigest())}, sources)
+    return Model("toy", "toy", "1", "toy", "Apache-2.0", "torch", "fp32", {"w.bin": File(len(content), hashlib.sha256(content).hexdigest())}, sources)
 
 
 def url(address: str, name: str) -> dict: return {"kind": "url", "url": f"{address}/{name}", "file": "w.bin"}

@@ -17,7 +17,7 @@ PROMISED = {                                                # package → name t
 }
 NOT_YET_USED = {                                            # package → the topic that brings it
     "open_clip_torch": "image embeddings", "ultralytics": "object detections", "mediapipe": "face landmarks",
-    "torch": "models and the transformer", "catboost": "baselines", "lightgbm": "baselines", "tritonclient": "the model server",
+    "catboost": "baselines", "lightgbm": "baselines", "tritonclient": "the model server",
 }
 EXTRAS = ("", "cluster_", "research_", "models_", "learn_", "tools_")
 

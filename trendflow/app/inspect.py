@@ -27,7 +27,7 @@ __all__ = ['NEEDED', 'EXTRAS', 'component_table', 'validate', 'export', 'doctor'
 def component_table() -> list[dict[str, Any]]:      # one dict per component
     "All components as plain data: what they read, where they look, what they give."
     return [{"id": c.id, "family": c.family, "kind": c.kind, "version": c.version, "schema": c.schema, "doc": c.doc, "cost": c.cost,
-             "inputs": {i.name: f"{i.kind} {i.target}, {i.how}" for i in c.inputs}, "provides": c.provides, "opens": list(c.opens),
+             "inputs": {i.name: f"{i.kind} {i.target}, {i.how}" for i in c.inputs}, "provides": list(c.provides), "models": list(c.model_keys(c.config)), "opens": list(c.opens),
              "sampling": [describe(w) for w in (c.sample, c.windows) if w], "empty": c.reasons, "config": c.config, "source": c.source,
              "axes": sorted({d for a in c.outputs for d in a.dims if d in AXES}),
              "arrays": [{"name": a.name, "dims": list(a.dims), "dtype": a.dtype, "unit": a.unit, "doc": a.doc} for a in c.outputs]}

@@ -100,8 +100,9 @@ class Artifact:
         arrays: Mapping[str, np.ndarray],   # members without meta
         meta: dict[str, Any],               # see META_KEYS
         path: Path | None = None,           # where it was read from
+        raw_text: Artifact | None = None,   # texts that were read on the way; an artifact of their own, never part of this one
     ) -> None:
-        self.arrays, self.meta, self.path = dict(arrays), meta, path
+        self.arrays, self.meta, self.path, self.raw_text = dict(arrays), meta, path, raw_text
 
     @classmethod
     def open(

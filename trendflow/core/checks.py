@@ -10,13 +10,14 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import samples
-from .artifact import verify, write_artifact
+from .artifact import Artifact, verify, write_artifact
 from .columns import columns, row
 from .contract import Contract, Empty, contract, settle
 from .errors import MissingInput, UsageError
@@ -27,9 +28,9 @@ from .roles import ROLES
 from .sampling import Dense, Pairs
 
 # %% auto #0
-__all__ = ['Check', 'inputs_of', 'cases', 'check_declared', 'check_cases', 'check_normal_is_measured', 'check_empty_reasons',
-           'check_deterministic', 'check_pure', 'check_missing_inputs', 'check_round_trip', 'check_columns',
-           'check_config', 'check_cost', 'all_checks', 'check_component', 'Report']
+__all__ = ['Check', 'inputs_of', 'cases', 'measured', 'check_declared', 'check_cases', 'check_normal_is_measured',
+           'check_empty_reasons', 'check_deterministic', 'check_pure', 'check_missing_inputs', 'check_round_trip',
+           'check_columns', 'check_config', 'check_cost', 'all_checks', 'check_component', 'Report']
 
 # %% ../../nbs/00_core/90_checks.ipynb #ab6a3de1
 def _kinds(c: Contract) -> dict[str, tuple[str, ...]]:
@@ -38,7 +39,8 @@ def _kinds(c: Contract) -> dict[str, tuple[str, ...]]:
     for i in c.inputs:
         if i.kind != "source": out[i.name] = samples.ARTIFACT_KINDS + (("absent",) if i.optional else ())
         elif i.target in ("audio", "segments"): out["audio"] = samples.AUDIO_KINDS + ("missing",)
-        else: out[i.target] = {"frames": samples.FRAME_KINDS, "texts": samples.TEXT_KINDS, "meta": samples.META_KINDS}[i.target]
+        elif i.target != "models": out[i.target] = {"frames": samples.FRAME_KINDS, "texts": samples.TEXT_KINDS, "meta": samples.META_KINDS}[i.target]
+    if c.models and "frames" in out: out["frames"] = ("pictures", *(k for k in samples.FRAME_KINDS if k not in ("static", "pan", "noise")))
     return out
 
 
@@ -47,14 +49,15 @@ def inputs_of(
     kinds: dict[str, str],              # source or parameter → kind of sample
 ) -> dict[str, Any]:                    # parameter → input
     "Sample inputs of the named kinds, made to fit each other."
-    policy = c.sample.policy if c.sample else None
-    dense = {"n": 75, "fps": 12.5} if isinstance(policy, Dense) else {}
-    pictures = samples.frames(kinds.get("frames", "one" if "one" in kinds.values() else "scene"), pairs=isinstance(policy, Pairs), **dense)      # type: ignore[arg-type]
+    policy, kind = c.sample.policy if c.sample else None, kinds.get("frames", "one" if "one" in kinds.values() else "scene")
+    how: dict[str, Any] = {"n": 75, "fps": 12.5} if isinstance(policy, Dense) else {"n": 4, "size": (180, 320)} if c.models else {}     # a network needs few, and something to see
+    pictures = samples.frames(kind, pairs=isinstance(policy, Pairs), **how)
     kind = kinds.get("audio", "music")
     sound = Empty("audio_missing_or_extract_failed") if kind == "missing" else samples.audio(kind)
     w = c.windows
     given: dict[str, Any] = {}
     for i in c.inputs:
+        if i.target == "models": continue               # `measure` opens them
         if i.target == "frames": given[i.name] = pictures
         elif i.target == "audio": given[i.name] = sound
         elif i.target == "segments":
@@ -65,6 +68,7 @@ def inputs_of(
     return given
 
 
+# %% ../../nbs/00_core/90_checks.ipynb #1e79e303
 def cases(
     c: Contract,                        # declaration
 ) -> Iterator[tuple[str, dict[str, Any]]]:      # name, inputs by parameter
@@ -74,6 +78,18 @@ def cases(
     yield "normal", inputs_of(c, normal)
     for k, variants in kinds.items():
         for variant in variants[1:]: yield f"{k}={variant}", inputs_of(c, {**normal, k: variant})
+
+
+@lru_cache(maxsize=1)                   # the checks of one component look at the same measurements
+def measured(
+    c: Contract,                        # declaration
+) -> dict[str, tuple[dict[str, Any], Artifact]]:        # case → inputs, what came out; raises AssertionError naming the case
+    "Every case, measured once."
+    out = {}
+    for name, given in cases(c):
+        try: out[name] = given, measure(c, given)
+        except Exception as e: raise AssertionError(f"{name}: {type(e).__name__}: {e}") from e
+    return out
 
 # %% ../../nbs/00_core/90_checks.ipynb #9382d7dc
 def check_declared(c: Contract) -> None:
@@ -86,29 +102,26 @@ def check_declared(c: Contract) -> None:
 
 def check_cases(c: Contract) -> None:
     "Every case gives a valid artifact, and no undeclared reason appears."
-    for name, given in cases(c):
-        try: made = measure(c, given)
-        except Exception as e: raise AssertionError(f"{name}: {type(e).__name__}: {e}") from e
-        assert made.status in ("ok", "empty")
+    assert {made.status for _, made in measured(c).values()} <= {"ok", "empty"}
 
 
 def check_normal_is_measured(c: Contract) -> None:
     "On normal input there is something to measure."
-    made = measure(c, next(iter(cases(c)))[1])
+    _, made = measured(c)["normal"]
     assert made.status == "ok", f"normal input is empty: {made.meta['empty_reason']}"
 
 
 def check_empty_reasons(c: Contract) -> None:
     "Each declared reason can be produced by some case."
-    seen = {measure(c, given).meta["empty_reason"] for _, given in cases(c)}
+    seen = {made.meta["empty_reason"] for _, made in measured(c).values()}
     never = sorted(set(c.empty) - seen)
     assert not never, f"no case produces {never}"
 
 # %% ../../nbs/00_core/90_checks.ipynb #9415e073
 def check_deterministic(c: Contract) -> None:
     "Two runs give the same numbers."
-    given = next(iter(cases(c)))[1]
-    one, two = measure(c, given), measure(c, given)
+    given, one = measured(c)["normal"]
+    two = measure(c, given)
     if c.atol == 0: assert one.meta["content_digest"] == two.meta["content_digest"], "two runs differ; declare atol if a library forbids equality"
     for name in one:
         if one[name].dtype.kind == "f": assert np.allclose(one[name], two[name], rtol=0, atol=c.atol, equal_nan=True), f"{name}: two runs differ by more than {c.atol}"
@@ -133,7 +146,7 @@ def check_missing_inputs(c: Contract) -> None:
     "Each required input, when removed, is named by the error."
     given = next(iter(cases(c)))[1]
     for i in c.inputs:
-        if i.optional: continue
+        if i.optional or i.target == "models": continue
         try: measure(c, {k: v for k, v in given.items() if k != i.name})
         except MissingInput as e: assert i.name in str(e), f"the error does not name {i.name}: {e}"
         else: raise AssertionError(f"{i.name}: missing, and nothing was raised")
@@ -142,8 +155,8 @@ def check_missing_inputs(c: Contract) -> None:
 def check_round_trip(c: Contract) -> None:
     "Written, read and verified, every case is what it was."
     with tempfile.TemporaryDirectory() as tmp:
-        for name, given in cases(c):
-            made, path = measure(c, given), Path(tmp, "a.npz")
+        for name, (_, made) in measured(c).items():
+            path = Path(tmp, "a.npz")
             write_artifact(made, path)
             back = verify(path)
             assert back.meta == made.meta and all(np.array_equal(back[k], v, equal_nan=v.dtype.kind == "f") for k, v in made.arrays.items()), name
@@ -151,8 +164,8 @@ def check_round_trip(c: Contract) -> None:
 
 def check_columns(c: Contract) -> None:
     "The feature row has the columns that are known without data, all of them numbers."
-    for name, given in cases(c):
-        values = row(measure(c, given), c)
+    for name, (_, made) in measured(c).items():
+        values = row(made, c)
         assert list(values) == columns(c), f"{name}: columns differ"
         assert all(isinstance(v, float) for v in values.values()), f"{name}: not a number"
 
@@ -169,8 +182,7 @@ def check_config(c: Contract) -> None:
 
 def check_cost(c: Contract) -> None:
     "Within its cost class on small input: 2 CPU seconds, or 20 for the heavy ones."
-    given = next(iter(cases(c)))[1]
-    measure(c, given)
+    given, _ = measured(c)["normal"]
     start = time.process_time()
     measure(c, given)
     spent = time.process_time() - start

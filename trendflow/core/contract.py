@@ -11,7 +11,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -92,11 +92,12 @@ class Contract:
     doc: str                                # one line
     sample: Sample | None = None            # frames that it asks for
     windows: Windows | None = None          # audio windows that it asks for
-    provides: str | None = None             # role
+    provides: tuple[str, ...] = ()          # roles
     opens: tuple[str, ...] = ()             # axes whose coordinates it returns itself
     axes: dict[str, str] = field(default_factory=dict)      # axis opened elsewhere → parameter it comes from
     empty: dict[str, str] = field(default_factory=dict)     # legal reasons and when they hold
-    models: tuple[str, ...] | Callable[[dict], tuple[str, ...]] = ()    # keys of the model lock
+    models: tuple[str, ...] | Callable[[dict], tuple[str, ...]] = ()    # keys of the model lock, or a function of the config that gives them
+    raw_text: tuple[Array, ...] = ()        # texts of people that it read, returned with the outputs, kept apart, and only where the profile allows it
     assets: tuple[str, ...] = ()            # data files of the package that it reads
     cost: str = "cpu"                       # of COSTS
     threads: int = 1                        # threads that it uses; a constant, for equal numbers on every machine
@@ -123,6 +124,16 @@ class Contract:
         "Keys of the model lock that this configuration needs."
         return tuple(self.models(dict(config))) if callable(self.models) else self.models
 
+    def open_models(self, config: Mapping[str, Any]) -> Any:
+        "What the parameter `models` gets, made by its annotation; None without one. Loads nothing yet."
+        hint = typing.get_type_hints(self.fn).get("models")
+        return hint(self.model_keys(config)) if hint else None
+
+    @property
+    def raw(self) -> Contract:              # of the artifact that is kept apart
+        "The declaration of the raw text alone."
+        return replace(self, outputs=self.raw_text, raw_text=(), provides=())
+
 # %% ../../nbs/00_core/20_contract.ipynb #cb019232
 def _declaration_faults(c: Contract) -> list[str]:
     "Everything that is wrong with a declaration."
@@ -135,12 +146,15 @@ def _declaration_faults(c: Contract) -> list[str]:
     if not re.fullmatch(r"\d+\.\d+\.\d+", c.version): f.append(f"version {c.version!r}: three numbers")
     if not c.doc: f.append("docstring: one line is needed")
     if not c.outputs: f.append("outputs: at least one array")
-    names = [a.name for a in c.outputs]
+    names = [a.name for a in (*c.outputs, *c.raw_text)]
     f += [f"{n}: declared twice" for n in sorted({n for n in names if names.count(n) > 1})]
     sources = {i.target for i in c.inputs if i.kind == "source"}
     if c.sample and "frames" not in sources: f.append("sampling of frames without the input `frames`")
     if "frames" in sources and not c.sample: f.append("input `frames` without a Sample(...)")
     if "segments" in sources and not c.windows: f.append("input `segments` without Windows(...)")
+    if ("models" in sources) != bool(c.models): f.append("models: the input `models: Models` and the keys models=(...) go together")
+    f += [f"raw text {a.name}: text, not pooled, on an axis that the component opens" for a in c.raw_text
+          if not a.dtype.startswith("U") or a.pool or a.token or not set(a.dims) <= set(c.opens)]
     return f + _axis_faults(c) + _role_faults(c) + [f"empty reason {r!r}: lower case letters and _" for r in c.empty if not re.fullmatch(r"[a-z_]+", r)]
 
 # %% ../../nbs/00_core/20_contract.ipynb #96c9599a
@@ -168,13 +182,16 @@ def _axis_faults(c: Contract) -> list[str]:
 
 def _role_faults(c: Contract) -> list[str]:
     "What a provider lacks of its role."
-    if c.provides is None: return []
-    if c.provides not in ROLES: return [f"provides {c.provides!r}: no such role, only {sorted(ROLES)}"]
-    own = {a.name: a for a in c.outputs}
-    role = ROLES[c.provides]
-    lacking = [f"role {c.provides}: array {a.name} {a.dims} {a.dtype} is missing or of another form" for a in role.arrays
-               if a.name not in own or not own[a.name].same_form(a)]
-    return lacking + [f"role {c.provides}: must open the axis {x!r}" for x in role.opens if x not in c.opens]
+    own, f = {a.name: a for a in c.outputs}, []
+    for name in c.provides:
+        if name not in ROLES:
+            f.append(f"provides {name!r}: no such role, only {sorted(ROLES)}")
+            continue
+        role = ROLES[name]
+        f += [f"role {name}: array {a.name} {a.dims} {a.dtype} is missing or of another form" for a in role.arrays
+              if a.name not in own or not own[a.name].same_form(a)]
+        f += [f"role {name}: must open the axis {x!r}" for x in role.opens if x not in c.opens]
+    return f
 
 # %% ../../nbs/00_core/20_contract.ipynb #64fa6ee5
 _CONTRACTS: dict[Callable, Contract] = {}
@@ -189,6 +206,7 @@ def component(
     version: str = "1.0.0",                 # moves when any number changes
     schema: int = 1,                        # moves when keys, dtype, dims or NaN's meaning change
     sampling: Sample | Windows | tuple = (),    # frames, audio windows, or both
+    provides: str | tuple[str, ...] = (),   # role or roles
     **rest: Any,                            # other fields of Contract
 ) -> Callable[[Callable], Callable]:        # the function, unchanged; raises ContractError with all faults
     "Declare a function as a component."
@@ -200,7 +218,8 @@ def component(
         config = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         c = Contract(id=fn.__name__, fn=fn, family=family, kind=kind, version=version, schema=schema, outputs=tuple(outputs), inputs=inputs,
                      config=config, doc=(fn.__doc__ or "").strip(), sample=next((w for w in wishes if isinstance(w, Sample)), None),
-                     windows=next((w for w in wishes if isinstance(w, Windows)), None), **rest)
+                     windows=next((w for w in wishes if isinstance(w, Windows)), None),
+                     provides=(provides,) if isinstance(provides, str) else tuple(provides), **rest)
         raise_faults(ContractError, fn.__name__, _declaration_faults(c) + [f"config {k!r}: needs a default" for k, v in config.items()
                                                                              if v is inspect.Parameter.empty])
         _CONTRACTS[fn] = c
@@ -274,7 +293,7 @@ def table(
     units = {a.name: a.unit if isinstance(a.unit, str) else ", ".join(a.unit) for a in c.outputs}
     wishes = [(w.view if isinstance(w, Sample) else "audio", _call(w.policy if isinstance(w, Sample) else w)) for w in (c.sample, c.windows) if w]
     return (f"**{c.id}** {c.version}, schema {c.schema}: {c.doc}\n\n{c.family}, {c.kind}, cost `{c.cost}`"
-            + (f", provides `{c.provides}`" if c.provides else "") + (f", opens {', '.join(f'`{o}`' for o in c.opens)}" if c.opens else "")
+            + (f", provides {', '.join(f'`{p}`' for p in c.provides)}" if c.provides else "") + (f", opens {', '.join(f'`{o}`' for o in c.opens)}" if c.opens else "")
             + (f". Source: {c.source}" if c.source else "") + "\n"
             + _rows("Inputs", ("parameter", "is", "how"), [(i.name, f"{i.kind} {i.target}", i.how) for i in c.inputs])
             + _rows("Sampling", ("what", "how"), wishes)
@@ -283,4 +302,5 @@ def table(
             + _rows("Labels", ("array", "dim", "labels"), [(a.name, d, ", ".join(v)) for a in c.outputs for d, v in a.labels.items()])
             + _rows("Empty", ("reason", "when"), list(c.reasons.items()))
             + _rows("Config", ("key", "default"), list(c.config.items()))
+            + _rows("Raw text, kept only where the profile allows it", ("name", "dims", "meaning"), [(f"`{a.name}`", ", ".join(a.dims), a.doc) for a in c.raw_text])
             + _rows("Models", ("key",), [(m,) for m in c.model_keys(c.config)]))

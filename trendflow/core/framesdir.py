@@ -93,6 +93,11 @@ class FramesDir:
         if view not in self._stores: self._stores[view] = _mapped(self.path / VIDEO / f"{view}.npy", self.metadata["views"][view])
         return self._stores[view]
 
+    def store_id(self, view: str) -> str:           # differs when the store was written anew
+        "The name of a store: its file, and when it was made."
+        told = (self.path / VIDEO / f"{view}.npy").stat()
+        return f"{told.st_dev}.{told.st_ino}.{told.st_mtime_ns}"
+
     def view(self, view: str) -> Frames:            # raises MissingInput when no component sampled this view
         "Every frame that a view holds."
         self.store(view)
@@ -123,7 +128,7 @@ def _frames(folder: FramesDir, view: str, union: list, second: list | None = Non
     rows = np.full(m["total_frames"], -1, "int64")
     rows[held] = np.arange(len(held))
     source, times = np.asarray(m["union_frame_indices_source"], "int32"), np.asarray(m["union_timestamps_sec"], "float64")
-    frames = Frames(folder.store(view), rows[at], source[at], at.astype("int32"), times[at], folder.duration_s)
+    frames = Frames(folder.store(view), rows[at], source[at], at.astype("int32"), times[at], folder.duration_s, store=folder.store_id(view))
     if second is None: return frames
     to = np.asarray(second, "int64")
     return replace(frames, partner_rows=rows[to], partner_source_frame_indices=source[to], dt_s=np.asarray(dt_s, "float64"))

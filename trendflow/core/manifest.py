@@ -128,5 +128,5 @@ def described(
     component: str,                     # id
 ) -> list[dict[str, Any]]:              # path inside the run folder, bytes, sha256
     "The files of a component, for its entry."
-    file = paths.artifact(component)
-    return [{"path": file.relative_to(paths.run_dir).as_posix(), "bytes": file.stat().st_size, "sha256": file_digest(file)}]
+    found = [f for f in (paths.artifact(component), paths.raw_text(component)) if f.exists()]
+    return [{"path": f.relative_to(paths.run_dir).as_posix(), "bytes": f.stat().st_size, "sha256": file_digest(f)} for f in found]

@@ -64,11 +64,11 @@ def measure(
     identity: Identity = Identity(),        # run
     parts: dict[str, Any] | None = None,    # parts of the component key
     key: str = "",                          # component key
-    models_used: tuple[dict, ...] = (),     # items of meta.models_used
 ) -> Artifact:                              # raises MissingInput, ContractError, and whatever the component raises
     "What a component measures on these inputs, as a validated artifact."
     c, given = contract(fn), dict(inputs or {})
     settled = settle(c, config or {})
+    if given.get("models") is None and (opened := c.open_models(settled)) is not None: given["models"] = opened
     _check_inputs(c, given)
     start, cpu = time.perf_counter(), time.process_time()
     result: Any = _emptied(c, given)
@@ -77,4 +77,12 @@ def measure(
         result = c.fn(**passed, **settled)
         if not isinstance(result, (dict, Empty)): raise ContractError(f"{c.id}: returned a {type(result).__name__}. Return a dict of arrays or Empty(reason).")
     timings = {"wall": round(1e3 * (time.perf_counter() - start), 3), "cpu": round(1e3 * (time.process_time() - cpu), 3)}
-    return make_artifact(c, result, coords_of(c, given), identity=identity, inputs=parts, key=key, models_used=models_used, timings_ms=timings)
+    used = tuple(given["models"].used) if "models" in given else ()
+    how: dict[str, Any] = {"identity": identity, "inputs": parts, "key": key, "models_used": used, "timings_ms": timings}
+    coords = coords_of(c, given)
+    if isinstance(result, Empty) or not c.raw_text: return make_artifact(c, result, coords, **how)
+    texts = {a.name for a in c.raw_text}
+    opened = {k.key for axis in c.opens for k in AXES[axis].coords}
+    made = make_artifact(c, {k: v for k, v in result.items() if k not in texts}, coords, **how)
+    made.raw_text = make_artifact(c.raw, {k: v for k, v in result.items() if k in texts | opened}, coords, **how)
+    return made

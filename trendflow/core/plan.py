@@ -45,7 +45,7 @@ def _bind(i: Input, who: str, chosen: Mapping[str, Contract], roles: Mapping[str
         if i.target in chosen: return i.target
         if not i.optional: faults.append(f"{who} needs the component {i.target!r}, which is not selected")
         return None
-    offers = [c.id for c in chosen.values() if c.provides == i.target and c.id != who]
+    offers = [c.id for c in chosen.values() if i.target in c.provides and c.id != who]
     if i.target in roles: return roles[i.target] if roles[i.target] in offers else None
     if len(offers) == 1: return offers[0]
     if len(offers) > 1: faults.append(f"{who} needs the role {i.target!r}, which {offers} provide; bind it with roles: {{{i.target}: …}}")
@@ -61,7 +61,7 @@ def make_plan(
     roles = dict(roles or {})
     faults = [f"roles: {r!r} is no role, only {sorted(ROLES)}" for r in roles if r not in ROLES]
     faults += [f"roles: {r!r} is bound to {p!r}, which is not selected or does not provide it" for r, p in roles.items()
-               if r in ROLES and (p not in chosen or chosen[p].provides != r)]
+               if r in ROLES and (p not in chosen or r not in chosen[p].provides)]
     bound = {name: {i.name: _bind(i, name, chosen, roles, faults) for i in c.inputs if i.kind != "source"} for name, c in sorted(chosen.items())}
     raise_faults(UsageError, "plan", sorted(set(faults)), "Mend the profile; there is no fallback.")
     sorter = TopologicalSorter({name: sorted({f for f in inputs.values() if f}) for name, inputs in bound.items()})

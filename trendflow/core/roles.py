@@ -13,7 +13,9 @@ from .axes import Array
 from .errors import ContractError
 
 # %% auto #0
-__all__ = ['SOURCES', 'T', 'MAY_BE_EMPTY', 'MayBeEmpty', 'ROLES', 'TRANSITIONS', 'CAMERA', 'Role', 'name_of', 'shots', 'motion']
+__all__ = ['SOURCES', 'T', 'MAY_BE_EMPTY', 'MayBeEmpty', 'ROLES', 'TRANSITIONS', 'CAMERA', 'PROMPTS', 'DEPTH', 'CORNERS', 'COCO',
+           'BLENDSHAPES', 'Role', 'name_of', 'shots', 'motion', 'image_embeddings', 'title_embedding', 'prompt_scores',
+           'depth', 'detections', 'face_landmarks']
 
 # %% ../../nbs/00_core/15_roles.ipynb #9b111871
 SOURCES = ("frames", "audio", "segments", "texts", "meta", "models")
@@ -76,4 +78,83 @@ class motion(Role):
         Array("residual_mean", ("frame",), unit="width/s", doc="mean flow left after the camera model, in frame widths per second",
               nullable=True, zero_ok=True),
         Array("inlier_share", ("frame",), doc="share of tracked points that follow the camera model, 0 to 1", nullable=True, zero_ok=True),
+    )
+
+# %% ../../nbs/00_core/15_roles.ipynb #33cbc61d
+PROMPTS = tuple(f"{group}_{name}" for group, names in {
+    "place": "home office shop kitchen restaurant street city nature water sky road vehicle arena gym stage studio classroom workshop hospital screen",
+    "style": "live_action cartoon video_game screen_recording slides black_and_white close_up wide_shot",
+    "topic": "people_talking music sport gaming news teaching cooking travel technology beauty cars animals film comedy",
+    "mood": "cheerful calm dark epic tense",
+}.items() for name in names.split())
+
+
+class image_embeddings(Role):
+    "Each picture as a vector; like pictures are near."
+    arrays = (Array("embedding", ("frame", "feature"), doc="the picture as a vector of unit length"),)
+
+
+class title_embedding(Role):
+    "The title as a vector among those of image_embeddings, made by the same model."
+    arrays = (Array("title_vector", ("feature",), doc="the title as a vector of unit length, in the space of the pictures"),)
+
+
+class prompt_scores(Role):
+    "How well fixed phrases describe each picture."
+    arrays = (Array("score", ("frame", "prompt"), labels={"prompt": PROMPTS}, doc="share of a phrase within its set, 0 to 1; the shares of a set sum to 1"),)
+
+# %% ../../nbs/00_core/15_roles.ipynb #4340368f
+DEPTH = ("spread", "detail", "separation", "near_share", "centre", "lower_half")
+
+
+class depth(Role):
+    "How near the parts of each picture are to the camera, relative to each other."
+    arrays = (
+        Array("statistic", ("frame", "statistic"), labels={"statistic": DEPTH}, nullable=True, zero_ok=True,
+              doc="of the nearness, 0 far to 1 near: standard deviation; mean step to the neighbouring pixel of a map 64 wide; how clearly it falls into two layers "
+                  "(share of the variance between them, Otsu 1979); share of the picture in the near half; mean of the middle ninth; mean of the lower half less the upper"),
+        Array("preview", ("preview", "y", "x"), size={"preview": 8, "y": 64, "x": 64}, nullable=True, zero_ok=True, doc="nearness of some frames, 0 far to 1 near"),
+        Array("preview_row", ("preview",), "int32", unit="row", size={"preview": 8}, doc="row of the frame axis that a preview shows; -1 when there are fewer"),
+    )
+
+# %% ../../nbs/00_core/15_roles.ipynb #ba7061c4
+CORNERS = ("x0", "y0", "x1", "y1")          # left, top, right, bottom
+COCO = dict(zip((*range(1, 12), *range(13, 26), 27, 28, *range(31, 45), *range(46, 66), 67, 70, *range(72, 83), *range(84, 91)), (
+    "person bicycle car motorcycle airplane bus train truck boat traffic_light fire_hydrant stop_sign parking_meter bench bird cat dog horse sheep cow elephant "
+    "bear zebra giraffe backpack umbrella handbag tie suitcase frisbee skis snowboard sports_ball kite baseball_bat baseball_glove skateboard surfboard "
+    "tennis_racket bottle wine_glass cup fork knife spoon bowl banana apple sandwich orange broccoli carrot hot_dog pizza donut cake chair couch potted_plant bed "
+    "dining_table toilet tv laptop mouse remote keyboard cell_phone microwave oven toaster sink refrigerator book clock vase scissors teddy_bear hair_drier "
+    "toothbrush").split(), strict=True))    # category id of COCO 2017 → name
+
+
+class detections(Role):
+    "Objects in each picture."
+    opens = ("detection",)
+    arrays = (
+        Array("box", ("detection", "corner"), labels={"corner": CORNERS}, doc="left, top, right, bottom as shares of width and height, 0 to 1"),
+        Array("score", ("detection",), doc="how sure the detector is, 0 to 1"),
+        Array("class_id", ("detection",), "int32", unit="id", doc="category id of COCO, 1 to 90"),
+        Array("track_id", ("detection",), "int32", unit="id", doc="number of the thing that is followed, from 0"),
+    )
+
+# %% ../../nbs/00_core/15_roles.ipynb #ec49574c
+BLENDSHAPES = tuple(("neutral brow_down_left brow_down_right brow_inner_up brow_outer_up_left brow_outer_up_right cheek_puff cheek_squint_left cheek_squint_right "
+    "eye_blink_left eye_blink_right eye_look_down_left eye_look_down_right eye_look_in_left eye_look_in_right eye_look_out_left eye_look_out_right eye_look_up_left "
+    "eye_look_up_right eye_squint_left eye_squint_right eye_wide_left eye_wide_right jaw_forward jaw_left jaw_open jaw_right mouth_close mouth_dimple_left "
+    "mouth_dimple_right mouth_frown_left mouth_frown_right mouth_funnel mouth_left mouth_lower_down_left mouth_lower_down_right mouth_press_left mouth_press_right "
+    "mouth_pucker mouth_right mouth_roll_lower mouth_roll_upper mouth_shrug_lower mouth_shrug_upper mouth_smile_left mouth_smile_right mouth_stretch_left "
+    "mouth_stretch_right mouth_upper_up_left mouth_upper_up_right nose_sneer_left nose_sneer_right").split())
+
+
+class face_landmarks(Role):
+    "Faces in each picture, point by point."
+    opens = ("face",)
+    arrays = (
+        Array("box", ("face", "corner"), labels={"corner": CORNERS}, doc="box around the points: left, top, right, bottom as shares of width and height"),
+        Array("landmark", ("face", "point", "xyz"), size={"point": 478}, labels={"xyz": ("x", "y", "z")},
+              doc="points of the face mesh: shares of width and height; depth in shares of width, smaller is nearer"),
+        Array("blendshape", ("face", "blendshape"), labels={"blendshape": BLENDSHAPES}, doc="how much of each movement the face shows, 0 to 1"),
+        Array("pose", ("face", "angle"), unit="deg", labels={"angle": ("yaw", "pitch", "roll")},
+              doc="how the head is turned: to its left, down, towards its right shoulder; 0 looks into the camera"),
+        Array("track_id", ("face",), "int32", unit="id", doc="number of the face that is followed, from 0"),
     )

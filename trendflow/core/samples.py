@@ -17,7 +17,7 @@ from .audio import Audio
 from .axes import AXES, Array
 from .contract import Contract, Empty, Input
 from .errors import MissingInput
-from .roles import ROLES, Role, name_of
+from .roles import COCO, ROLES, Role, name_of
 from .sources import Comment, Frames, Meta, Segments, Texts
 
 # %% auto #0
@@ -52,8 +52,20 @@ def truth() -> dict[str, Any]:          # cuts, words, tempo, … with their tim
     "What is exactly true of the sample video."
     return json.loads((folder() / "sample.truth.json").read_text("utf-8"))
 
+# %% ../../nbs/00_core/80_samples.ipynb #568f41b7
+def _pictures(n: int, size: tuple[int, int]) -> Frames:
+    "Frames of the sample video at a size."
+    import av
+    with av.open(str(clip())) as video:
+        video.streams.video[0].thread_type = "NONE"
+        decoded = [(i, f) for i, f in enumerate(video.decode(video=0))]
+    chosen = [decoded[round((k + 0.5) * len(decoded) / n)] for k in range(n)]
+    pixels = np.stack([f.reformat(size[1], size[0], "rgb24").to_ndarray() for _, f in chosen])
+    rank, at = np.array([i for i, _ in chosen], np.int32), np.arange(n)
+    return Frames(pixels, at, rank, at.astype(np.int32), np.array([float(f.time) for _, f in chosen]), float(decoded[-1][1].time) + 0.04)
+
 # %% ../../nbs/00_core/80_samples.ipynb #8fd561fa
-FRAME_KINDS = ("scene", "static", "black", "noise", "pan", "one", "odd")
+FRAME_KINDS = ("scene", "static", "black", "noise", "pan", "one", "odd")        # `pictures` besides: of the sample video
 DURATION_S = 6.0
 
 
@@ -64,14 +76,15 @@ def _texture(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
 
 
 def frames(
-    kind: str = "scene",                # of FRAME_KINDS
+    kind: str = "scene",                # of FRAME_KINDS, or pictures
     n: int = 24,                        # frames; `one` has one
     size: tuple[int, int] = (36, 64),   # height, width px; `odd` has odd ones
     fps: float = 4.0,                   # frame/s
     seed: int = 0,                      # of the pictures
     pairs: bool = False,                # True: each frame has a partner a tenth of a second later
 ) -> Frames:                            # as the Segmenter hands them out
-    "Synthetic frames."
+    "Synthetic frames, or `pictures`: frames of the sample video, evenly spread, for what recognises real things."
+    if kind == "pictures": return _pictures(n, size)
     rng = np.random.default_rng(seed)
     n, (h, w) = 1 if kind == "one" else n, (37, 63) if kind == "odd" else size
     first, second = _texture(rng, h, w), _texture(rng, h, w)
@@ -152,6 +165,11 @@ def _values(a: Array, length: dict[str, int], rng: np.random.Generator) -> np.nd
     shape = tuple(n if (n := a.length(d)) is not None else length.get(d, 8) for d in a.dims)
     kind = np.dtype(a.dtype).kind
     if a.name == "dt_s": return np.full(shape, 0.1, a.dtype)
+    if a.name == "class_id": return rng.choice(list(COCO), shape).astype(a.dtype)
+    if a.dims[-1:] == ("corner",): return np.sort(rng.random((*shape[:-1], 2, 2)), axis=-2).reshape(shape).astype(a.dtype)      # left of right, above below
+    if a.dims[-1:] == ("feature",):
+        vectors = rng.standard_normal(shape)
+        return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(a.dtype)
     if kind == "f": return rng.random(shape).astype(a.dtype)
     if kind == "U": return np.full(shape, "x", a.dtype)
     return rng.integers(0, 2, shape).astype(a.dtype)

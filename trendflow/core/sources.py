@@ -43,6 +43,7 @@ class Frames:
     partner_rows: np.ndarray | None = None          # [frame] int64 – rows of the second frames, for Pairs
     partner_source_frame_indices: np.ndarray | None = None      # [frame] int32
     dt_s: np.ndarray | None = None                  # [frame] float64 s – time from a frame to its partner
+    store: str = ""                                 # names the store on disk, so that what is made of a frame can be shared; "" shares nothing
 
     def __post_init__(self) -> None:
         n = len(self.rows)

@@ -18,9 +18,12 @@ from .errors import UsageError
 from .identity import check_platform, check_run_id, check_video_id
 
 # %% auto #0
-__all__ = ['RunPaths', 'runs', 'run_paths', 'default_work', 'folders', 'clear_leftovers', 'tree_bytes']
+__all__ = ['RAW_TEXT', 'RunPaths', 'runs', 'run_paths', 'default_work', 'folders', 'clear_leftovers', 'tree_bytes']
 
 # %% ../../nbs/00_core/55_store.ipynb #ce5a97de
+RAW_TEXT = "raw_text.npz"               # texts of people, only under retain_raw_text, removed by `purge`
+
+
 @dataclass(frozen=True)
 class RunPaths:
     "All paths of one run."
@@ -46,6 +49,8 @@ class RunPaths:
     def manifest(self) -> Path: return self.run_dir / "manifest.json"
 
     def artifact(self, component: str) -> Path: return self.run_dir / component / f"{component}.npz"
+
+    def raw_text(self, component: str) -> Path: return self.run_dir / component / RAW_TEXT
 
     def lock(self, what: str) -> FileLock:
         "A lock of this run. Locks lie beside the frames, never in the store."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,20 +16,22 @@ import threading
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 
-from ..core.errors import ModelDigestMismatch, ModelUnavailable, UsageError
+from ..core.errors import ContractError, ModelDigestMismatch, ModelUnavailable, UsageError
 from ..core.identity import digest, file_digest
 
 # %% auto #0
-__all__ = ['T', 'File', 'Model', 'lock', 'cache_folder', 'model_folder', 'known', 'faults', 'find', 'pull', 'states', 'loaded']
+__all__ = ['OWN_LOCK', 'T', 'File', 'Model', 'cache_folder', 'lock', 'model_folder', 'known', 'faults', 'find', 'pull', 'states',
+           'loaded', 'Models', 'pin', 'single_threaded_torch', 'onnx_session']
 
 # %% ../../nbs/05_kit/models.ipynb #9cda72eb
 @dataclass(frozen=True)
@@ -46,8 +49,11 @@ class Model:
     version: str                        # of the model
     what: str                           # one line
     licence: str                        # of the weights
+    engine: str                         # what runs it: torch, onnxruntime, opencv, mediapipe
+    precision: str                      # of the weights as they are run: fp32, fp16, int8
     files: dict[str, File]              # name in the cache → what it must be
-    sources: tuple[dict[str, Any], ...] # where it may come from, in the order of trial
+    sources: tuple[dict[str, Any], ...] # where it may come from, in the order of trial; () when it was pinned on this machine
+    provenance: str = ""                # how the files are known to be the published ones
 
     @property
     def size(self) -> int: return sum(f.size for f in self.files.values())
@@ -55,26 +61,48 @@ class Model:
     @property
     def weights_digest(self) -> str: return digest({name: f.sha256 for name, f in self.files.items()})
 
-    def used(self, engine: str, precision: str = "fp32", runtime: str = "inprocess", device: str = "cpu") -> dict[str, str]:
+    def used(self) -> dict[str, str]:
         "The item of meta.models_used."
-        return {"model_name": self.name, "model_version": self.version, "weights_digest": self.weights_digest, "runtime": runtime, "engine": engine,
-                "precision": precision, "device": device}
+        return {"model_name": self.name, "model_version": self.version, "weights_digest": self.weights_digest, "runtime": "inprocess", "engine": self.engine,
+                "precision": self.precision, "device": "cpu"}
 
 
-@cache
-def lock() -> dict[str, Model]:         # key → model
-    "All models that are pinned."
-    told = json.loads((files("trendflow") / "assets" / "models.lock.json").read_text("utf-8"))
-    return {key: Model(key, m["name"], m["version"], m["what"], m["licence"], {n: File(**f) for n, f in m["files"].items()}, tuple(m["sources"]))
-            for key, m in told.items()}
+# %% ../../nbs/05_kit/models.ipynb #82808e7b
+OWN_LOCK = "own.lock.json"              # in the cache folder; the same form as the lock of the package
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")     # of a key or a file: it cannot leave the cache
 
-# %% ../../nbs/05_kit/models.ipynb #7a8bb599
+
 def cache_folder() -> Path:             # may not exist yet
     "Where weights are kept."
     if own := os.environ.get("TRENDFLOW_MODELS"): return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trendflow" / "models"
 
 
+def _parsed(text: str, where: str) -> dict[str, Model]:
+    "The models of one lock file."
+    try:
+        told = json.loads(text)
+        found = {k: Model(key=k, **{**m, "files": {n: File(**f) for n, f in m["files"].items()}, "sources": tuple(m["sources"])}) for k, m in told.items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as e: raise UsageError(f"{where}: is no list of models, {type(e).__name__}: {e}. Mend or remove it.") from e
+    odd = sorted(n for k, m in found.items() for n in (k, *m.files) if not _NAME.fullmatch(n))
+    if odd: raise UsageError(f"{where}: {odd} cannot be names of a key or a file. Mend or remove it.")
+    return found
+
+
+@cache
+def _shipped() -> dict[str, Model]: return _parsed((files("trendflow") / "assets" / "models.lock.json").read_text("utf-8"), "models.lock.json")
+
+
+@cache
+def _own(path: Path, changed_ns: int) -> dict[str, Model]: return _parsed(path.read_text("utf-8"), path.name)
+
+
+def lock() -> dict[str, Model]:         # key → model; raises UsageError
+    "All models that are pinned: those of the package, and those that a user pinned on this machine."
+    path = cache_folder() / OWN_LOCK
+    return {**(_own(path, path.stat().st_mtime_ns) if path.is_file() else {}), **_shipped()}
+
+# %% ../../nbs/05_kit/models.ipynb #7a8bb599
 def model_folder(
     model: Model,                       # of the lock
 ) -> Path:                              # may not exist yet
@@ -175,7 +203,7 @@ def _pull_one(model: Model, folder: Path, told: Callable[[Model, str], None]) ->
     "Try the sources in turn."
     said = []
     for source in model.sources:
-        where = source.get("package") or source["url"].split("/")[2]
+        where = source.get("package") or urlsplit(source["url"]).hostname or "a file"
         told(model, f"fetching from {where}")
         with TemporaryDirectory(dir=folder.parent, prefix=".part-") as part:
             try:
@@ -219,3 +247,74 @@ def loaded(
     with own:
         if name not in _loaded: _loaded[name] = load(find(key))
         return _loaded[name]
+
+# %% ../../nbs/05_kit/models.ipynb #1532624e
+class Models:
+    "The models that a component declares."
+
+    def __init__(
+        self,
+        keys: tuple[str, ...],                  # keys of the lock; raises UsageError for an unknown one
+    ) -> None:
+        self.keys, self.used = tuple(keys), [known(k).used() for k in keys]
+
+    def load(
+        self,
+        key: str,                               # one of the keys
+        load: Callable[[dict[str, Path]], T],   # the files of the model → what the component uses; a function of a module
+        *settings: Any,                         # what the loader depends on besides
+    ) -> T:                                     # raises ContractError, ModelUnavailable, ModelDigestMismatch
+        "A declared model, loaded once a process."
+        if key not in self.keys: raise ContractError(f"model {key!r}: is not declared, only {list(self.keys)}. Name it in models=(…) of the component.")
+        return loaded(key, load, *settings)
+
+    def __repr__(self) -> str: return f"Models({', '.join(self.keys)})"
+
+# %% ../../nbs/05_kit/models.ipynb #be84540c
+def pin(
+    key: str,                           # new key; the keys of the package are taken
+    paths: dict[str, Path],             # name in the cache → file to be copied
+    *,
+    name: str,                          # of the model, as artifacts will say it
+    engine: str,                        # torch, onnxruntime, opencv, mediapipe
+    version: str = "1",                 # of the model
+    precision: str = "fp32",            # of the weights
+    licence: str = "unknown",           # of the weights
+    what: str = "pinned on this machine",       # one line
+) -> Model:                             # raises UsageError
+    "Pin a checkpoint of your own."
+    if key in _shipped(): raise UsageError(f"model {key!r}: the package has one of this name. Take another key.")
+    lost = sorted(str(p) for p in paths.values() if not p.is_file())
+    odd = sorted(n for n in (key, *paths) if not _NAME.fullmatch(n))
+    if lost or odd or not paths: raise UsageError(f"model {key!r}: no files {lost}, impossible names {odd}. Give files that are there, and plain names.")
+    model = Model(key, name, version, what, licence, engine, precision, {n: File(p.stat().st_size, file_digest(p)) for n, p in paths.items()}, ())
+    own, folder = cache_folder() / OWN_LOCK, model_folder(model)
+    folder.mkdir(parents=True, exist_ok=True)
+    for n, p in paths.items():
+        shutil.copyfile(p, folder / f".{n}.part")
+        os.replace(folder / f".{n}.part", folder / n)
+    with FileLock(own.parent / f".{OWN_LOCK}.lock"):
+        told = json.loads(own.read_text("utf-8")) if own.is_file() else {}
+        told[key] = {k: v for k, v in asdict(model).items() if k != "key"}
+        part = own.with_suffix(".part")
+        part.write_text(json.dumps(told, indent=1), "utf-8")
+        os.replace(part, own)
+    return model
+
+# %% ../../nbs/05_kit/models.ipynb #507202f3
+def single_threaded_torch() -> Any:     # the module
+    "Torch, imported when it is asked for, with one thread per operator."
+    import torch
+    torch.set_num_threads(1)
+    return torch
+
+
+def onnx_session(
+    path: Path,                         # an ONNX file
+) -> Any:                               # onnxruntime.InferenceSession on the CPU
+    "An ONNX network on one thread."
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -9,6 +9,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from threading import Event
@@ -61,9 +62,12 @@ def needs(c: Contract) -> set[str]:                 # of "frames", "audio"
 # %% ../../nbs/60_run/20_executor.ipynb #fceb03b0
 def code_of(
     c: Contract,                            # declaration
+    config: Mapping[str, Any],              # settled config of the component
 ) -> dict[str, Any]:                        # plain values
-    "What of a key depends on the code and its data files alone: the part that may change while a run lies in the store."
-    return {"version": c.version, "schema": c.schema, "model_signature": model_signature([]), "assets": {a: asset(a).digest for a in c.assets}}
+    "What of a key depends on the code, its data and its models: the part that may change while a run lies in the store."
+    models = c.open_models(config)
+    return {"version": c.version, "schema": c.schema, "model_signature": model_signature(models.used if models else []),
+            "assets": {a: asset(a).digest for a in c.assets}}
 
 
 def parts_of(
@@ -76,7 +80,7 @@ def parts_of(
     named = {i.target for i in c.inputs if i.kind == "source"}
     sources = {("video" if s in ("frames", "audio", "segments") else s): job.digests.get("video" if s in ("frames", "audio", "segments") else s)
                for s in sorted(named)}
-    return key_parts(c, config=config, sources=sources, looked_at=job.looked_at(name), reads=dict(reads)) | code_of(c)
+    return key_parts(c, config=config, sources=sources, looked_at=job.looked_at(name), reads=dict(reads)) | code_of(c, config)
 
 # %% ../../nbs/60_run/20_executor.ipynb #90daee74
 def stored_parts(
@@ -102,7 +106,11 @@ def elsewhere(
             if not found or found["component_key"] != key or found["status"] == "error": continue
             made = verify(RunPaths(p.store, p.work, p.platform_id, p.video_id, folder.name).artifact(name))
         except (ManifestError, ArtifactError, FileNotFoundError): continue      # what is damaged or deleted in another run is that run's affair
-        if made.meta["component_key"] == key: return folder.name, made
+        if made.meta["component_key"] != key: continue
+        if not (job.settled.profile.retain_raw_text and job.settled.contracts[name].raw_text): return folder.name, made
+        with suppress(ArtifactError, FileNotFoundError):        # what was read was not kept there, or is purged: it must be read again
+            made.raw_text = verify(RunPaths(p.store, p.work, p.platform_id, p.video_id, folder.name).raw_text(name))
+            return folder.name, made
     return None
 
 # %% ../../nbs/60_run/20_executor.ipynb #647202be
@@ -147,7 +155,10 @@ class Settler:
         if (found := self.find(name)) is None: return None
         (run_id, made), told = found, entry(self.manifest, name)
         self.know(name, made.status)
-        if run_id: write_artifact(rehome(made, self.job.identity, _positions(self.job, made)), self.job.paths.artifact(name))
+        if run_id:
+            places = (made, self.job.paths.artifact(name)), (made.raw_text, self.job.paths.raw_text(name))
+            for one, path in places:
+                if one: write_artifact(rehome(one, self.job.identity, _positions(self.job, one)), path)
         kept = not run_id and told and told["component_key"] == self.keys[name][0] and told["status"] == made.status
         return told if kept else _found(self.job, made, run_id)
 
@@ -221,7 +232,7 @@ def _entry(job: Job, name: str, found: dict[str, Any]) -> dict[str, Any]:
 def environment() -> dict[str, str]:        # package → version
     "Versions of what can change a number."
     out = {"python": platform.python_version(), "machine": platform.machine()}
-    for name in ("trendflow", "numpy", "scipy", "opencv-python", "av"):
+    for name in ("trendflow", "numpy", "scipy", "opencv-python", "av", "torch", "onnxruntime", "mediapipe", "rapidocr", "open-clip-torch", "ultralytics"):
         try: out[name] = version(name)
         except PackageNotFoundError: continue
     return out
@@ -356,7 +367,7 @@ def _task(job: Job, settler: Settler, failed: Mapping[str, dict], name: str) -> 
     named = {i.target for i in c.inputs}
     reads = {p: None if fed in failed else fed for p, fed in job.settled.plan.bound[name].items()}
     return Task(name, c.fn.__module__, job.paths, job.identity, job.settled.configs[name], reads, parts, key,
-                job.texts if "texts" in named else None, job.meta if "meta" in named else None)
+                job.texts if "texts" in named else None, job.meta if "meta" in named else None, job.settled.profile.retain_raw_text)
 
 
 def _timed(fn: Callable[[], None]) -> tuple[float, float]:

@@ -18,14 +18,13 @@ from filelock import FileLock, Timeout
 from ..core.errors import StoreConflict, UsageError
 from ..core.identity import PLATFORMS, check_video_id
 from ..core.manifest import load, upsert
-from ..core.store import RunPaths, runs, tree_bytes
+from ..core.store import RAW_TEXT, RunPaths, runs, tree_bytes
 
 # %% auto #0
-__all__ = ['FRAMES_DAYS', 'RAW_TEXT_DAYS', 'RAW_TEXT', 'DAY_S', 'Removed', 'purge', 'delete']
+__all__ = ['FRAMES_DAYS', 'RAW_TEXT_DAYS', 'DAY_S', 'Removed', 'purge', 'delete']
 
 # %% ../../nbs/60_run/40_retention.ipynb #97a4df2c
 FRAMES_DAYS, RAW_TEXT_DAYS = 7, 60
-RAW_TEXT = "raw_text.npz"               # <component>/raw_text.npz, only under retain_raw_text
 DAY_S = 86400.0
 
 

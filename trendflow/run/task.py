@@ -40,6 +40,7 @@ class Task:
     key: str                                    # component key
     texts: Texts | None = field(default=None, repr=False)       # only where the component names them
     meta: Meta | None = field(default=None, repr=False)         # only where the component names it
+    retain_raw_text: bool = False               # the profile allows raw text to be kept
 
     def declaration(self) -> Contract:
         "The component's declaration, imported if need be."
@@ -94,10 +95,11 @@ def run_task(
         for attempt in Retrying(stop=stop_after_attempt(3), wait=wait_exponential(0.5), retry=retry_if_exception_type(TRANSIENT), reraise=True):
             with attempt: made = measure(c, gather(task, c), task.config, identity=task.identity, parts=task.parts, key=task.key)
         write_artifact(made, task.paths.artifact(c.id))
+        if task.retain_raw_text and made.raw_text: write_artifact(made.raw_text, task.paths.raw_text(c.id))
         entry |= {"status": made.status, "empty_reason": made.meta["empty_reason"], "device_used": made.meta["device_used"],
                   "model_signature": made.meta["model_signature"]}
     except Exception as e:      # noqa: BLE001 – whatever a component raises is its result
-        task.paths.artifact(task.component).unlink(missing_ok=True)
+        for path in (task.paths.artifact(task.component), task.paths.raw_text(task.component)): path.unlink(missing_ok=True)
         entry |= {"status": "error", "error": failure(e, family)}
     return entry | {"finished_at": now(), "duration_ms": round(1e3 * (time.perf_counter() - wall), 1), "cpu_ms": round(1e3 * (time.thread_time() - cpu), 1)}
 

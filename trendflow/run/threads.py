@@ -36,4 +36,4 @@ def limit_threads(
         try: yield
         finally:
             cv2.setNumThreads(before_cv2)
-            if torch: torch.set_num_threads(before_torch)
+            if torch := sys.modules.get("torch"): torch.set_num_threads(before_torch or cores())
