@@ -175,6 +175,7 @@ def _values(a: Array, length: dict[str, int], rng: np.random.Generator) -> np.nd
     return rng.integers(0, 2, shape).astype(a.dtype)
 
 
+# %% ../../nbs/00_core/80_samples.ipynb #9e672d12
 def _never(frames: Frames) -> dict[str, Any]: raise NotImplementedError("a promise without a provider")
 
 

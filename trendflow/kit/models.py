@@ -31,7 +31,7 @@ from ..core.identity import digest, file_digest
 
 # %% auto #0
 __all__ = ['OWN_LOCK', 'T', 'File', 'Model', 'cache_folder', 'lock', 'model_folder', 'known', 'faults', 'find', 'pull', 'states',
-           'loaded', 'Models', 'pin', 'single_threaded_torch', 'onnx_session']
+           'loaded', 'Models', 'pin', 'single_threaded_torch', 'onnx_session', 'torchvision_here']
 
 # %% ../../nbs/05_kit/models.ipynb #9cda72eb
 @dataclass(frozen=True)
@@ -318,3 +318,36 @@ def onnx_session(
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+# %% ../../nbs/05_kit/models.ipynb #363bdda1
+def torchvision_here() -> Any:          # the module
+    "Torchvision, also where its compiled operators do not fit the torch that is installed."
+    import importlib
+    torch = single_threaded_torch()
+    try: return importlib.import_module("torchvision")
+    except RuntimeError as e:
+        if "torchvision::nms" not in str(e): raise
+    for name in [n for n in sys.modules if n.split(".")[0] == "torchvision"]: del sys.modules[name]
+    library = torch.library.Library("torchvision", "DEF")
+    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    for name in ("nms", "qnms"): library.impl(name, _nms, "CPU")
+    _kept.append(library)               # the operators live as long as this object
+    return importlib.import_module("torchvision")
+
+
+_kept: list[Any] = []
+
+
+def _nms(boxes: Any, scores: Any, least: float) -> Any:
+    "Non-maximum suppression: boxes that overlap a better one by more than `least` go."
+    torch = single_threaded_torch()
+    order, keep = scores.argsort(descending=True, stable=True), []
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    while order.numel():
+        best, order = order[0], order[1:]
+        keep.append(best)
+        low, high = torch.maximum(boxes[best, :2], boxes[order, :2]), torch.minimum(boxes[best, 2:], boxes[order, 2:])
+        common = (high - low).clamp(min=0).prod(1)
+        order = order[common / (area[best] + area[order] - common) <= least]
+    return torch.stack(keep) if keep else torch.zeros(0, dtype=torch.int64)
