@@ -3,13 +3,21 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import json
 import os
 import threading
 import zipfile
 from pathlib import Path
 
 import pytest
-from trendflow.core.errors import ModelDigestMismatch, ModelUnavailable
+import toys
+from trendflow.app.cli import main
+from trendflow.app.run_video import run_video
+from trendflow.core import samples
+from trendflow.core.contract import contract
+from trendflow.core.errors import ModelDigestMismatch, ModelUnavailable, UsageError
+from trendflow.core.measure import measure
+from trendflow.core.registry import scratch_registry
 from trendflow.kit import models
 from trendflow.kit.models import File, Model, find, loaded, model_folder, pull
 
@@ -138,3 +146,84 @@ def test_the_lock_names_files_that_cannot_leave_the_cache() -> None:
         assert all(Path(name).name == name and not name.startswith(".") for name in model.files)
         for source in model.sources:
             assert set(source.get("members", {None: source.get("file")}).values()) <= set(model.files)
+
+
+# --- models as an input -----------------------------------------------------------------------------------------------------------
+
+def pinned(tmp_path: Path, key: str, content: bytes) -> Model:
+    (tmp_path / key).mkdir()
+    (tmp_path / key / "w.bin").write_bytes(content)
+    return models.pin(key, {"w.bin": tmp_path / key / "w.bin"}, name=f"net {key}", engine="torch")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TRENDFLOW_MODELS", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_a_component_gets_its_models_and_the_artifact_names_them(cache: Path, tmp_path: Path) -> None:
+    mine = pinned(tmp_path, "toy", b"\x07")
+    made = measure(toys.toy_network, {"frames": samples.frames()})
+    assert made.n == 7.0 and made.meta["models_used"] == [mine.used()] and made.meta["model_signature"]
+    pinned(tmp_path, "other", b"\x09")
+    other = measure(toys.toy_network, {"frames": samples.frames()}, {"model": "other"})
+    assert other.n == 9.0 and other.meta["model_signature"] != made.meta["model_signature"]
+
+
+def test_absent_and_altered_weights_end_as_errors_of_their_own(cache: Path, tmp_path: Path) -> None:
+    mine = pinned(tmp_path, "toy", b"\x08")
+    file = model_folder(mine) / "w.bin"
+    file.write_bytes(b"\x03")
+    os.utime(file, ns=(1, 1))
+    with pytest.raises(ModelDigestMismatch, match="not the pinned files"): find("toy")
+    file.unlink()
+    with scratch_registry() as registry:
+        registry["toy_network"] = contract(toys.toy_network)
+        done = run_video(samples.silent_clip(), profile={"components": {"toy_network": {}}}, store=tmp_path / "store", quiet=True)
+    error = done.manifest["components"][0]["error"]
+    assert done.status == "error" and error["code"] == "model_unavailable" and "trendflow models pull toy" in error["message"]
+
+
+def test_another_checkpoint_is_another_artifact(cache: Path, tmp_path: Path) -> None:
+    with scratch_registry() as registry:
+        registry["toy_network"] = contract(toys.toy_network)
+        keys = set()
+        for content in (b"\x01", b"\x02"):
+            (tmp_path / content.hex()).mkdir()
+            pinned(tmp_path / content.hex(), "toy", content)
+            done = run_video(samples.silent_clip(), profile={"components": {"toy_network": {}}}, store=tmp_path / "store", quiet=True)
+            keys.add(done.manifest["components"][0]["component_key"])
+    assert len(keys) == 2
+
+
+def test_what_is_pinned_here_cannot_take_a_name_or_leave_the_cache(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "w.bin").write_bytes(b"x")
+    with pytest.raises(UsageError, match="the package has one"): models.pin("imagenet", {"w.bin": tmp_path / "w.bin"}, name="x", engine="torch")
+    for key, name in (("../up", "w.bin"), ("ok", "../w.bin"), ("ok", ".hidden")):
+        with pytest.raises(UsageError, match="impossible names"): models.pin(key, {name: tmp_path / "w.bin"}, name="x", engine="torch")
+    cache.mkdir(exist_ok=True)
+    (cache / models.OWN_LOCK).write_text('{"../up": {"name": "x", "version": "1", "what": "", "licence": "", "engine": "torch", "precision": "fp32", "files": {}, "sources": []}}')
+    with pytest.raises(UsageError, match="cannot be names"): models.lock()
+    (cache / models.OWN_LOCK).write_text("[1")
+    with pytest.raises(UsageError, match="Mend or remove it"): models.lock()
+
+
+def test_the_commands_for_models(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    def call(*args: object) -> tuple[int, str, str]:
+        try: main(["models", *map(str, args)])
+        except SystemExit as e: return int(e.code or 0), *capsys.readouterr()
+        return 0, *capsys.readouterr()
+    (tmp_path / "w.bin").write_bytes(b"x")
+    assert call("add", "mine", tmp_path / "w.bin", "--name", "my net")[0] == 0
+    code, out, _ = call("list", "--json")
+    rows = {r["key"]: r for r in json.loads(out)}
+    assert code == 0 and rows["mine"]["state"] == "present" and rows["clip_vit_b32"]["state"] == "absent"
+    assert call("verify", "mine")[:2] == (0, "ok      mine\n") and call("verify", "clip_vit_b32")[0] == 1
+    assert call("pull", "nope")[0] == 2 and call("add", "imagenet", tmp_path / "w.bin", "--name", "x")[0] == 2
+    code, out, _ = call("pull", "mine", "--json")
+    assert code == 0 and json.loads(out)[0]["done"] == "present"
+    file = next(cache.glob("mine-*/w.bin"))
+    file.write_bytes(b"y")
+    os.utime(file, ns=(1, 1))
+    assert call("verify")[:2] == (1, "ALTERED mine\n")

@@ -46,7 +46,9 @@ def commands() -> str:
     root = typer.main.get_command(app)
     text = ["# Commands", "> What the shell command `trendflow` can do. `trendflow COMMAND --help` says the same.",
             "Exit codes: 0 ok, 1 failed, 2 usage, 10 skipped."]
-    for name, command in sorted(root.commands.items()):
+    flat = {name: c for name, c in root.commands.items() if not hasattr(c, "commands")}
+    flat |= {f"{name} {inner}": c for name, group in root.commands.items() for inner, c in getattr(group, "commands", {}).items()}
+    for name, command in sorted(flat.items()):
         rows = []
         for parameter in command.params:
             option = parameter.param_type_name == "option"

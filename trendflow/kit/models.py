@@ -242,7 +242,7 @@ def loaded(
     *settings: Any,                             # what the loader depends on besides: input size, precision
 ) -> T:                                         # the same object for the same key, loader and settings
     "A model, loaded once a process. Raises as find does."
-    name = (key, load.__module__, load.__qualname__, *settings)
+    name = (key, known(key).weights_digest, load.__module__, load.__qualname__, *settings)      # a key may be pinned anew
     with _guard: own = _guards.setdefault(name, threading.Lock())
     with own:
         if name not in _loaded: _loaded[name] = load(find(key))

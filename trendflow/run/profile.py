@@ -122,6 +122,14 @@ class Settled:
     @property
     def config_hash(self) -> str: return config_hash(self.meaning)
 
+    @property
+    def models(self) -> dict[str, bool]:    # key of the model lock → True when a required component needs it
+        "The models that this profile needs."
+        out: dict[str, bool] = {}
+        for name, c in sorted(self.contracts.items()):
+            for key in c.model_keys(self.configs[name]): out[key] = out.get(key, False) or self.required[name]
+        return dict(sorted(out.items()))
+
     def __repr__(self) -> str: return f"Settled({self.name}, {len(self.contracts)} components)"
 
 
