@@ -39,6 +39,12 @@ def components() -> str:
     return "\n\n".join(text) + "\n"
 
 
+def flat(root) -> dict:
+    "All commands by name; those of a group as `group command`."
+    alone = {name: c for name, c in root.commands.items() if not hasattr(c, "commands")}
+    return alone | {f"{name} {inner}": c for name, group in root.commands.items() for inner, c in getattr(group, "commands", {}).items()}
+
+
 def commands() -> str:
     "The page of all commands with their arguments and options."
     import typer
@@ -46,9 +52,7 @@ def commands() -> str:
     root = typer.main.get_command(app)
     text = ["# Commands", "> What the shell command `trendflow` can do. `trendflow COMMAND --help` says the same.",
             "Exit codes: 0 ok, 1 failed, 2 usage, 10 skipped."]
-    flat = {name: c for name, c in root.commands.items() if not hasattr(c, "commands")}
-    flat |= {f"{name} {inner}": c for name, group in root.commands.items() for inner, c in getattr(group, "commands", {}).items()}
-    for name, command in sorted(flat.items()):
+    for name, command in sorted(flat(root).items()):
         rows = []
         for parameter in command.params:
             option = parameter.param_type_name == "option"

@@ -300,7 +300,7 @@ OfProfile = Annotated[str | None, typer.Option(help="What this profile needs: th
 @models.command(name="list")
 def models_list(profile: OfProfile = None, as_json: AsJson = False) -> None:
     "List the pinned models: size, licence, whether they are here, where they come from."
-    from trendflow.app.models import model_table
+    from trendflow.app.weights import model_table
     rows = model_table(profile)
     if as_json: return _give(rows)
     print(f"{'key':20}{'MB':>8}  {'state':9}{'licence':36}{'from'}")
@@ -311,7 +311,7 @@ def models_list(profile: OfProfile = None, as_json: AsJson = False) -> None:
 @models.command(name="pull")
 def models_pull(keys: Keys = None, profile: OfProfile = None, quiet: Quiet = False, as_json: AsJson = False) -> None:
     "Fetch models into the cache. Without keys or profile: what the profile `default` needs."
-    from trendflow.app.models import pull_models
+    from trendflow.app.weights import pull_models
     done = pull_models(keys or (), profile or (None if keys else "default"), quiet=quiet or as_json)
     if as_json: return _give(done)
     for r in done: print(f"{r['key']:20}{r['mb']:>8} MB  {r['done']}" + ("" if r["needed"] or r["done"] in ("present", "fetched") else "  (an optional component needs it)"))
@@ -321,7 +321,7 @@ def models_pull(keys: Keys = None, profile: OfProfile = None, quiet: Quiet = Fal
 @models.command(name="verify")
 def models_verify(keys: Keys = None, profile: OfProfile = None, as_json: AsJson = False) -> None:
     "Read every file of the models that are here and compare it with its digest."
-    from trendflow.app.models import model_table
+    from trendflow.app.weights import model_table
     from trendflow.kit.models import known
     wanted = {known(k).key for k in keys or ()}
     rows = [r for r in model_table(profile) if r["key"] in wanted or (not wanted and r["state"] != "absent")]

@@ -133,6 +133,7 @@ class Settled:
     def __repr__(self) -> str: return f"Settled({self.name}, {len(self.contracts)} components)"
 
 
+# %% ../../nbs/60_run/10_profile.ipynb #4cffb7e5
 def settle_profile(
     profile: str | Path | dict[str, Any] | Settled,     # name, file, dict, or one that is settled already
 ) -> Settled:                                           # raises UsageError that names everything unresolved
