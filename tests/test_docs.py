@@ -38,6 +38,14 @@ def test_every_component_has_its_notebook() -> None:
     assert own == {nb.stem for nb in notebooks() if nb.is_component}
 
 
+def test_every_profile_is_described() -> None:
+    from trendflow.run.profile import settle_profile, shipped
+    page = reference.profiles()
+    for name, doc in shipped().items():
+        section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
+        assert doc and doc in section and not [c for c in settle_profile(name).contracts if f"`{c}`" not in section]
+
+
 def test_every_array_says_what_it_means() -> None:
     from trendflow.core.registry import discover
     assert not [f"{c.id}.{a.name}" for c in discover().values() for a in c.outputs if len(a.doc) < 5]
