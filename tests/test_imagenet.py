@@ -4,6 +4,8 @@ from __future__ import annotations
 import pytest
 import torch
 from trendflow.core.errors import UsageError
+from trendflow.core.roles import PROMPTS
+from trendflow.kit.assets import asset
 from trendflow.kit.effnet import read_net, run
 from trendflow.kit.models import torchvision_here
 
@@ -69,3 +71,11 @@ def test_running_leaves_the_pictures_and_the_net_alone() -> None:
 def test_half_a_net_is_refused() -> None:
     state = random_lite("tf_efficientnet_lite0").state_dict()
     with pytest.raises(UsageError, match="found 6"): read_net({k: v for k, v in state.items() if not k.startswith("blocks.6")})
+
+
+def test_every_prompt_has_phrases() -> None:
+    phrases = asset("prompts").data
+    assert tuple(phrases) == PROMPTS
+    every = [p for told in phrases.values() for p in told]
+    assert all(1 <= len(told) <= 3 for told in phrases.values()) and len(set(every)) == len(every)
+    assert all(p and p.isascii() and p == p.strip() for p in every)
