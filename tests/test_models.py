@@ -3,8 +3,10 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import io
 import json
 import os
+import tarfile
 import threading
 import zipfile
 from pathlib import Path
@@ -95,6 +97,50 @@ def test_a_package_is_data_whose_digest_is_checked(place, tmp_path: Path, monkey
     assert find("toy")["w.bin"].read_bytes() == CONTENT
 
 
+def test_a_url_source_may_have_several_files(place, server) -> None:
+    address, www = server
+    for name in ("a", "b"): (www / name).write_bytes(name.encode() * 9)
+    files = {f"{n}.bin": File(9, hashlib.sha256(n.encode() * 9).hexdigest()) for n in ("a", "b")}
+    def two(right: str) -> Model:
+        source = {"kind": "url", "files": {f"{address}/a": "a.bin", f"{address}/{right}": "b.bin"}}
+        return Model("toy", "toy", "1", "toy", "Apache-2.0", "torch", "fp32", files, (source,))
+    place["toy"] = two("gone")
+    with pytest.raises(ModelUnavailable, match="127.0.0.1: HTTP Error 404"): pull(["toy"])
+    place["toy"] = two("b")
+    pull(["toy"])
+    assert [p.read_bytes() for p in find("toy").values()] == [b"a" * 9, b"b" * 9]
+
+
+def debian(*members: tuple[str, bytes]) -> bytes:
+    "An ar archive: a magic, then headers of 60 bytes with contents of even length."
+    return b"!<arch>\n" + b"".join(f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(x):<10}`\n".encode() + x + b"\n" * (len(x) % 2) for name, x in members)
+
+
+def test_a_debian_package_is_data_whose_digest_is_checked(place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = io.BytesIO()
+    with tarfile.open(fileobj=tree, mode="w:xz") as t:
+        info = tarfile.TarInfo("./usr/share/w.bin")
+        info.size = len(CONTENT)
+        t.addfile(info, io.BytesIO(CONTENT))
+    package = tmp_path / "carrier_1.0_all.deb"
+    client = tmp_path / "bin" / "apt-get"                  # stands for the client of the registry
+    client.parent.mkdir()
+    client.write_text(f'#!/bin/sh\n[ "$1 $3" = "download carrier=1.0" ] && cp {package} .\n')
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{client.parent}:{os.environ['PATH']}")
+    source = {"kind": "debian", "package": "carrier", "version": "1.0", "archive": package.name, "members": {"./usr/share/w.bin": "w.bin"}}
+    for content, said in ((debian(("debian-binary", b"2.0\n")), "holds no files"), (b"PK", "no Debian package"),
+                          (debian(("debian-binary", b"2.0\n"), ("control.tar.xz", b"odd"), ("data.tar.xz", tree.getvalue())), None)):
+        package.write_bytes(content)
+        place["toy"] = toy({**source, "sha256": "0" * 64})
+        with pytest.raises(ModelUnavailable, match="the archive is not the pinned one"): pull(["toy"])
+        place["toy"] = toy({**source, "sha256": hashlib.sha256(content).hexdigest()})
+        if said is None: pull(["toy"])
+        else:
+            with pytest.raises(ModelUnavailable, match=said): pull(["toy"])
+    assert find("toy")["w.bin"].read_bytes() == CONTENT
+
+
 def test_one_changed_byte_is_noticed_even_after_it_was_right(place, server) -> None:
     address, www = server
     (www / "right").write_bytes(CONTENT)
@@ -145,7 +191,7 @@ def test_the_lock_names_files_that_cannot_leave_the_cache() -> None:
     for model in models.lock().values():
         assert all(Path(name).name == name and not name.startswith(".") for name in model.files)
         for source in model.sources:
-            assert set(source.get("members", {None: source.get("file")}).values()) <= set(model.files)
+            assert set((source.get("members") or source.get("files") or {None: source["file"]}).values()) == set(model.files)
 
 
 # --- models as an input -----------------------------------------------------------------------------------------------------------

