@@ -125,7 +125,7 @@ def test_a_debian_package_is_data_whose_digest_is_checked(place, tmp_path: Path,
     package = tmp_path / "carrier_1.0_all.deb"
     client = tmp_path / "bin" / "apt-get"                  # stands for the client of the registry
     client.parent.mkdir()
-    client.write_text(f'#!/bin/sh\n[ "$1 $3" = "download carrier=1.0" ] && cp {package} .\n')
+    client.write_text(f'#!/bin/sh\ncase "$*" in *"download carrier=1.0") cp {package} .;; esac\n')
     client.chmod(0o755)
     monkeypatch.setenv("PATH", f"{client.parent}:{os.environ['PATH']}")
     source = {"kind": "debian", "package": "carrier", "version": "1.0", "archive": package.name, "members": {"./usr/share/w.bin": "w.bin"}}

@@ -9,7 +9,6 @@ import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
-from urllib.parse import urlsplit
 
 import typer
 
@@ -304,7 +303,7 @@ def models_list(profile: OfProfile = None, as_json: AsJson = False) -> None:
     rows = model_table(profile)
     if as_json: return _give(rows)
     print(f"{'key':20}{'MB':>8}  {'state':9}{'licence':36}{'from'}")
-    for r in rows: print(f"{r['key']:20}{r['mb']:>8}  {r['state']:9}{r['licence'][:34]:36}{' or '.join(urlsplit(f).hostname or f for f in r['from'])}")
+    for r in rows: print(f"{r['key']:20}{r['mb']:>8}  {r['state']:9}{r['licence'][:34]:36}{' or '.join(r['from'])}")
     print(f"{'':20}{round(sum(r['mb'] for r in rows), 1):>8}  in all")
 
 

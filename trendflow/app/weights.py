@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import ModelUnavailable
-from ..kit.models import Model, known, lock, pull, states
+from ..kit.models import Model, known, origin, pull, states
 from ..run.profile import Settled, settle_profile
 
 # %% auto #0
@@ -23,7 +23,7 @@ def model_table(
     "All pinned models as plain data. Files that are here are checked."
     wanted = None if profile is None else settle_profile(profile).models
     return [{"key": m.key, "name": m.name, "version": m.version, "what": m.what, "licence": m.licence, "engine": m.engine, "mb": round(m.size / 1e6, 1),
-             "state": state, "from": [s.get("package") or s["url"] for s in m.sources] or ["pinned on this machine"]}
+             "state": state, "from": [origin(s) for s in m.sources] or ["pinned on this machine"]}
             for m, state in states() if wanted is None or m.key in wanted]
 
 # %% ../../nbs/85_app/27_weights.ipynb #83b61aa8

