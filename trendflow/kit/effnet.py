@@ -96,8 +96,8 @@ def _folded(state: Mapping[str, Any], conv: str, norm: str) -> Conv:
 class Seen:
     "What a net makes of some pictures."
     maps: tuple[Any, ...]       # each [frame, channel, y, x] – after the stages that were asked for
-    pooled: Any | None          # [frame, feature] – mean over the picture after the head, 0 or more
-    logits: Any | None          # [frame, class]
+    pooled: Any                 # [frame, feature] – mean over the picture after the head, 0 or more; None for an encoder
+    logits: Any                 # [frame, class]; None for an encoder
 
 
 def run(
