@@ -17,7 +17,6 @@ PROMISED = {                                                # package → name t
 }
 NOT_YET_USED = {                                            # package → the topic that brings it
     "ultralytics": "object detections", "catboost": "baselines", "lightgbm": "baselines", "tritonclient": "the model server",
-    "catboost": "baselines", "lightgbm": "baselines", "tritonclient": "the model server",
 }
 EXTRAS = ("", "cluster_", "research_", "models_", "learn_", "tools_")
 

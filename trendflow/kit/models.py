@@ -349,10 +349,17 @@ def torchvision_here() -> Any:          # the module
     "Torchvision, also where its compiled operators do not fit the torch that is installed."
     import importlib
     torch = single_threaded_torch()
-    try: return importlib.import_module("torchvision")
-    except RuntimeError as e:
-        if "torchvision::nms" not in str(e): raise
-    for name in [n for n in sys.modules if n.split(".")[0] == "torchvision"]: del sys.modules[name]
+    with _guard:                        # two networks may be loaded at the same moment
+        try: return importlib.import_module("torchvision")
+        except RuntimeError as e:
+            if "torchvision::nms" not in str(e): raise
+        for name in [n for n in sys.modules if n.split(".")[0] == "torchvision"]: del sys.modules[name]
+        return _patched(torch)
+
+
+def _patched(torch: Any) -> Any:
+    "Torchvision with operators of our own."
+    import importlib
     library = torch.library.Library("torchvision", "DEF")
     library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
