@@ -72,7 +72,7 @@ def ocr_extractor(
     max_frames: int = 24,           # frames in which lines are read
     max_lines: int = 80,            # lines that are read in all
     sure: float = 0.8,              # 1 – least confidence of a line
-    sure_short: float = 0.95,       # 1 – least confidence of a line of one or two letters or digits
+    sure_short: float = 0.95,       # 1 – least confidence of a line of one or two letters or digits, or on its side
 ) -> Arrays | Empty:                # the arrays above, and raw_text
     "Lines of text in the picture, and what they are like."
     engine = models.load("ocr", _load)
@@ -118,7 +118,8 @@ def places(
     small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     try: _, found = engine.detect_and_crop(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), {})
     except RapidOCRError: return []             # this is how it says that there are none
-    quads = [q for q in np.asarray(found.boxes, np.float32) * np.float32([width / size[0], height / size[1]]) if min(_sides(q)) <= _TALLEST * min(height, width)]
+    back = np.array([width / size[0], height / size[1]], np.float32)
+    quads = [q for q in np.asarray(found.boxes, np.float32) * back if min(_sides(q)) <= _TALLEST * min(height, width)]
     largest = np.argsort([-_area(q, (height, width)) for q in quads], kind="stable")[:_MOST]
     return [quads[k] for k in np.sort(largest)]
 
@@ -126,7 +127,13 @@ def places(
 def _sides(quad: np.ndarray) -> tuple[float, float]:
     "Length along the line and height across it, in px."
     a, b, c, d = quad
-    return (np.linalg.norm(b - a) + np.linalg.norm(c - d)) / 2, (np.linalg.norm(d - a) + np.linalg.norm(c - b)) / 2
+    return float(np.hypot(*(b - a)) + np.hypot(*(c - d))) / 2, float(np.hypot(*(d - a)) + np.hypot(*(c - b))) / 2
+
+
+def _height(quad: np.ndarray) -> float:         # px – of the letters
+    "Across the line; a place half as tall again as it is long is a line on its side, and read so."
+    along, across = _sides(quad)
+    return along if across >= 1.5 * along else across
 
 
 def _area(quad: np.ndarray, size: tuple[int, int]) -> float: return float(np.prod(_sides(quad))) / (size[0] * size[1])
@@ -136,12 +143,12 @@ def _rect(quad: np.ndarray) -> np.ndarray:      # [corner] int – left, top, ri
     "The upright box around a line."
     return np.array([*np.floor(quad.min(0)), *np.ceil(quad.max(0))], int)
 
-# %% ../../nbs/20_providers/ocr_extractor.ipynb #d41cdb03
+# %% ../../nbs/20_providers/ocr_extractor.ipynb #38599e18
 def _patch(frame: np.ndarray, rect: np.ndarray) -> np.ndarray:
     "The grey picture of a line, 24 px high."
     x0, y0, x1, y1 = np.maximum(rect, 0)
     part = luma(frame[y0:y1, x0:x1])
-    return cv2.resize(part, (max(12, round(24 * part.shape[1] / part.shape[0])), 24), interpolation=cv2.INTER_AREA)
+    return cv2.resize(part, (max(6, round(24 * part.shape[1] / part.shape[0])), 24), interpolation=cv2.INTER_AREA)
 
 
 def same_picture(
@@ -149,8 +156,8 @@ def same_picture(
     b: np.ndarray,                  # [24, x] uint8 – the same place in another frame
 ) -> bool:                          # True when no part of it differs by more than noise
     "Whether a place still shows the same thing."
-    part = cv2.resize(cv2.absdiff(a, b), (-(-a.shape[1] // 12), 2), interpolation=cv2.INTER_AREA)
-    return bool(part.max() <= max(6.0, 0.25 * a.std()))
+    part = cv2.resize(cv2.absdiff(a, b), (-(-a.shape[1] // 6), 4), interpolation=cv2.INTER_AREA)
+    return bool(part.max() <= max(3.0, 0.2 * a.std()))
 
 
 def _overlap(rect: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -175,7 +182,7 @@ def same_lines(
             out[-1].append(old)
     return out
 
-# %% ../../nbs/20_providers/ocr_extractor.ipynb #9b8d844b
+# %% ../../nbs/20_providers/ocr_extractor.ipynb #020c1a1f
 def choose(
     ids: list[list[int]],           # [frame] of line numbers
     areas: list[list[float]],       # [frame] of shares of the picture
@@ -193,7 +200,7 @@ def choose(
         known |= set(ids[chosen[-1]])
     return chosen
 
-# %% ../../nbs/20_providers/ocr_extractor.ipynb #f71cd57f
+# %% ../../nbs/20_providers/ocr_extractor.ipynb #f4335f6f
 def read(
     engine: Any,                    # rapidocr.RapidOCR
     frame: np.ndarray,              # [y, x, rgb] uint8
@@ -214,24 +221,25 @@ def plain(
     return "".join(_SIGN.findall(fold(text)))
 
 
-_LIKE_A_LINE, _SIGNS = 4.0, 0.4     # heights – what cannot be read must at least be long; letters that fill a height
+_LIKE_A_LINE, _ON_ITS_SIDE = 4.0, 1 / 1.5       # heights – what cannot be read must at least be long; shorter is read from top to bottom
+_SIGNS = 0.4                        # letters or digits that a line has per height, at least
 
 
 def least_sure(
     text: str,                      # what was read
     heights: float,                 # length of the line in heights
     sure: float = 0.8,              # least confidence
-    sure_short: float = 0.95,       # least confidence of one or two letters or digits
+    sure_short: float = 0.95,       # least confidence of one or two letters or digits, and of a line on its side
 ) -> float:                         # 0 to 1; inf for what cannot be the text of such a line
     "How sure a reading must be to be believed."
     signs = plain(text)
     if len(signs) < max(_SIGNS * heights, 1) or (len(signs) > 3 and len(set(signs)) == 1): return np.inf
-    return sure if len(signs) > 2 else sure_short
+    return sure if len(signs) > 2 and heights > _ON_ITS_SIDE else sure_short
 
 
 def _long(quad: np.ndarray) -> float: return _sides(quad)[0] / max(_sides(quad)[1], 1.0)
 
-# %% ../../nbs/20_providers/ocr_extractor.ipynb #181bf5d4
+# %% ../../nbs/20_providers/ocr_extractor.ipynb #d4bf1ea0
 @cache
 def _phrases() -> dict[str, tuple[str, ...]]:
     "Listed phrases of all languages, by what they ask for."
@@ -259,13 +267,13 @@ def _rows(frames: Frames, lines: list[tuple]) -> Arrays:
     def counted(count: Any) -> np.ndarray: return np.array([count(t) if t else -1 for t in texts], np.int32)
     boxes = np.array([_rect(q) for _, q, _, _ in lines]) / [width, height, width, height]
     return {"line_frame_row": np.array([i for i, *_ in lines], np.int32), "box": np.clip(boxes, 0, 1).astype(np.float32),
-            "height": np.array([_sides(q)[1] / height for _, q, _, _ in lines], np.float32), "confidence": np.array([c for *_, c in lines], np.float32),
+            "height": np.array([_height(q) / height for _, q, _, _ in lines], np.float32), "confidence": np.array([c for *_, c in lines], np.float32),
             "n_characters": counted(characters), "n_words": counted(lambda t: len(words(t))),
             "share": np.array([shares_of(t) if t else [np.nan] * 6 for t in texts], np.float32),
             "call_to_action": counted(lambda t: sum(phrase_counts(t, _phrases()).values())),
             "text_digest": np.array([digest_of(t) if t else -1 for t in texts], np.int64), "raw_text": np.array([t[:200] for t in texts], "U200")}
 
-# %% ../../nbs/20_providers/ocr_extractor.ipynb #12a5fe04
+# %% ../../nbs/20_providers/ocr_extractor.ipynb #70523025
 def _arrays(
     frames: Frames,
     looked: np.ndarray,             # [frame] bool
