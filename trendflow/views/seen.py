@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from ..core.axes import AXES
-from ..core.roles import BLENDSHAPES, COCO
+from ..core.roles import COCO
 from ..core.sources import Frames
 from . import panels as p
 from .accessor import spans
@@ -144,7 +144,7 @@ def faces_track(
     rows, edges = ds["face_frame_row"].values, spans(ds, "frame")
     n = np.bincount(rows, minlength=ds.sizes["frame"])
     ax.fill_between(edges.ravel(), np.repeat(n, 2), color=p.GREEN, alpha=0.35, linewidth=0)
-    smile = ds["blendshape"].values[:, [BLENDSHAPES.index(f"mouth_smile_{side}") for side in ("left", "right")]].mean(axis=1)
+    smile = ds["blendshape"].sel(movement=["mouth_smile_left", "mouth_smile_right"]).values.mean(axis=1)
     best = np.full(len(n), np.nan)
     np.fmax.at(best, rows, smile)
     top = max(int(n.max(initial=1)), 1)
