@@ -65,7 +65,7 @@ def tensors() -> dict[str, tuple[int, ...]]:    # name → shape
         if "_rn." not in name: found[name.replace(".weight", ".bias")] = shape[:1]
     return found
 
-# %% ../../nbs/05_kit/midas.ipynb #b4f9bc29
+# %% ../../nbs/05_kit/midas.ipynb #92133197
 @dataclass(frozen=True, repr=False)
 class Midas:
     "MiDaS small, ready to run; threads can share it."
@@ -80,7 +80,8 @@ def read_midas(
 ) -> Midas:                         # raises UsageError with all that is missing, extra or of another shape
     "MiDaS small from its tensors."
     torch, want = single_threaded_torch(), tensors()
-    lists = {"missing": sorted(want.keys() - state), "not of it": sorted(state.keys() - want), "of another shape": sorted(k for k in want.keys() & state if tuple(state[k].shape) != want[k])}
+    other = sorted(k for k in want.keys() & state if tuple(state[k].shape) != want[k])
+    lists = {"missing": sorted(want.keys() - state), "not of it": sorted(state.keys() - want), "of another shape": other}
     raise_faults(UsageError, "midas", [f"{len(names)} tensors are {what}: {names}" for what, names in lists.items() if names], "Give the file of MiDaS v2.1 small.")
     decoder = {}
     for name, _ in _decoder():
