@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
@@ -33,7 +33,8 @@ from ..core.identity import digest, file_digest
 
 # %% auto #0
 __all__ = ['OWN_LOCK', 'T', 'File', 'Model', 'cache_folder', 'lock', 'model_folder', 'known', 'faults', 'find', 'origin', 'pull',
-           'states', 'loaded', 'Models', 'pin', 'single_threaded_torch', 'onnx_session', 'torchvision_here']
+           'states', 'loaded', 'Models', 'pin', 'single_threaded_torch', 'onnx_session', 'without_notices',
+           'torchvision_here']
 
 # %% ../../nbs/05_kit/models.ipynb #9cda72eb
 @dataclass(frozen=True)
@@ -343,6 +344,24 @@ def onnx_session(
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+# %% ../../nbs/05_kit/models.ipynb #1798bf57
+_NOTICE = re.compile(rb"(INFO: |[IW]\d{4} |WARNING: )")         # of the logs of Google's C++ libraries
+
+
+def without_notices(
+    make: Callable[[], T],              # loads something
+) -> T:                                 # what it made; raises what it raises
+    "What a function makes, without the notices that native code writes to the standard error meanwhile."
+    with TemporaryFile() as held:
+        before = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try: return make()
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+            held.seek(0)
+            os.write(2, b"".join(line for line in held if not _NOTICE.match(line)))
 
 # %% ../../nbs/05_kit/models.ipynb #363bdda1
 def torchvision_here() -> Any:          # the module

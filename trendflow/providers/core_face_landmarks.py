@@ -20,7 +20,7 @@ from ..core.errors import ContractError
 from ..core.roles import BLENDSHAPES, face_landmarks, shots
 from ..core.sampling import Budget, Sample
 from ..core.sources import Frames
-from ..kit.models import Models
+from ..kit.models import Models, without_notices
 from ..kit.offline import offline
 from ..kit.tracks import follow, overlap
 
@@ -112,8 +112,13 @@ def _load(
     inner = vision.FaceDetectorOptions(base_options=base(model_asset_buffer=ZipFile(task).read("face_detector.tflite")))
     outer = vision.FaceLandmarkerOptions(base_options=base(model_asset_path=str(task)), num_faces=2, output_face_blendshapes=True,
                                          output_facial_transformation_matrixes=True)
-    detector, landmarker = offline(lambda: (vision.FaceDetector.create_from_options(inner), vision.FaceLandmarker.create_from_options(outer)))
     def image(rgb: np.ndarray) -> Any: return mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(rgb))
+
+    def make() -> tuple[Any, Any]:
+        made = offline(lambda: (vision.FaceDetector.create_from_options(inner), vision.FaceLandmarker.create_from_options(outer)))
+        for one in made: one.detect(image(np.zeros((64, 64, 3), np.uint8)))         # the last of its notices come with the first picture
+        return made
+    detector, landmarker = without_notices(make)
     return _Model(lambda rgb: detector.detect(image(rgb)), lambda rgb: landmarker.detect(image(rgb)))
 
 # %% ../../nbs/20_providers/core_face_landmarks.ipynb #bb4c65b6
