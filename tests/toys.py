@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 from trendflow.core.artifact import Artifact
@@ -11,6 +12,7 @@ from trendflow.core.contract import component
 from trendflow.core.registry import scratch_registry
 from trendflow.core.sampling import Budget, Sample
 from trendflow.core.sources import Frames, Texts
+from trendflow.kit.models import Models
 
 NUMBER = [Array("n", (), doc="a number")]
 LOOK = Sample(Budget(4, 8, 16))
@@ -75,6 +77,27 @@ with scratch_registry():
         if len(CALLS) % 3: raise ConnectionError("reset")
         return {"n": float(len(CALLS))}
 
+    @component(family="visual", kind="core", sampling=LOOK, opens=("line",), outputs=[Array("n_characters", ("line",), "int32", unit="count", doc="length")],
+               raw_text=(Array("text", ("line",), "U40", doc="what was read"),))
+    def toy_reads(frames: Frames) -> dict:
+        "Pretends to read a secret in the first frame."
+        return {"line_frame_row": np.zeros(1, "int32"), "n_characters": np.array([10], "int32"), "text": np.array(["secretword"])}
+
+    @component(family="visual", kind="core", sampling=LOOK, opens=("line",), outputs=[Array("n_characters", ("line",), "int32", unit="count", doc="length")],
+               raw_text=(Array("text", ("line",), "U40", doc="what was read"),))
+    def toy_misreads(frames: Frames) -> dict:
+        "Fails over a secret."
+        raise ValueError("cannot parse 'secretword'")
+
+    @component(family="visual", kind="core", sampling=LOOK, outputs=NUMBER, models=lambda config: (config["model"],))
+    def toy_network(frames: Frames, models: Models, *, model: str = "toy") -> dict:
+        "A network of one number."
+        return {"n": float(models.load(model, weights_of)[0])}
+
+
+def weights_of(files: dict[str, Path]) -> bytes: return files["w.bin"].read_bytes()
+
+
 CALLS: list[int] = []
 DEVICE = {"now": 0, "peak": 0}
 
@@ -88,4 +111,4 @@ def on_device() -> float:
     return 1.0
 
 
-ALL = {f.__name__: f for f in (toy_bright, toy_step, toy_fails, toy_after, toy_title, toy_crash, toy_hang, toy_gpu_a, toy_gpu_b, toy_slow, toy_flaky)}
+ALL = {f.__name__: f for f in (toy_bright, toy_step, toy_fails, toy_after, toy_title, toy_crash, toy_hang, toy_gpu_a, toy_gpu_b, toy_slow, toy_flaky, toy_reads, toy_misreads)}

@@ -1,6 +1,6 @@
 """CPU seconds and ratios against the limits of the design, as a table. Every figure has its floor or its peer in the same run.
 
-    python tools/bench.py [NAME ...]     names: decode, fast, open, memory; all of them without a name
+    python tools/bench.py [NAME ...]     names: decode, fast, default, open, memory, memory_default; all of them without a name
 
 Uses the labelled clips beside the repository where they are, else the sample clip, scaled up. Each part runs in a process of its own.
 """
@@ -122,6 +122,39 @@ def bench_fast() -> list[tuple]:
     return rows
 
 
+# GFLOP per row at the size that each network sees, from the papers of the networks (two per multiplication with addition)
+GFLOP = {"core_imagenet": 0.81, "core_object_detections": 1.6, "core_depth_fast": 0.74}
+
+
+def bench_default() -> list[tuple]:
+    "The visual part of the profile `default`, each component beside its floor: its operations at the speed of a matrix product, measured here."
+    from trendflow import run_video
+    from trendflow.kit.models import single_threaded_torch
+    from trendflow.run.profile import settle_profile
+    torch = single_threaded_torch()
+    a, b = torch.ones(1024, 1024), torch.ones(1024, 1024)
+    a @ b
+    gflops = 10 * 2 * 1.024 ** 3 / cpu(lambda: [a @ b for _ in range(10)])
+    path = clip("bbb_30s.webm", (1280, 720), 60)
+    settled = settle_profile("default")
+    names = [n for n, c in settled.contracts.items() if c.family == "visual"]
+    profile = {"components": {n: None if n not in names else {} for n in settled.contracts}, "extends": "default"}
+    profile["components"] |= {n: s for n, s in settled.profile.model_dump()["components"].items() if n in names}
+    run_video(ROOT / "data_samples" / "silent.mp4", profile=profile, store=WORK / "warm", quiet=True)           # models are loaded, libraries imported
+    with tempfile.TemporaryDirectory(dir=WORK) as tmp:
+        wall, start = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
+        run = run_video(path, profile=profile, store=Path(tmp) / "store", quiet=True)
+        wall, end = time.perf_counter() - wall, resource.getrusage(resource.RUSAGE_SELF)
+        assert run.status == "ok", run.manifest
+        rows: list[tuple] = [("default, visual part, 60 s of 720p: wall over duration", wall / 60, "× real time", 0.7),
+                             ("default, visual part: CPU", end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime, "CPU s", None),
+                             ("matrix product, fp32, one thread", gflops, "GFLOP/s", None)]
+        for name, ms in cpu_by_step(run).items():
+            rows.append((f"  {name}", (ms or 0) / 1e3, "CPU s", None))
+            if name in GFLOP: rows.append((f"    its floor: {len(run[name]['times_s'])} rows", len(run[name]["times_s"]) * GFLOP[name] / gflops, "CPU s", None))
+    return rows
+
+
 def cpu_by_step(run: object) -> dict[str, float]:
     "CPU milliseconds of each step, largest first."
     manifest = run.manifest                                                          # type: ignore[attr-defined]
@@ -154,16 +187,24 @@ def bench_open() -> list[tuple]:
     return [("import trendflow", took, "s", 0.3), ("open a run and read one array", best, "s", 0.05)]
 
 
-def bench_memory() -> list[tuple]:
+def bench_memory() -> list[tuple]: return _memory("fast", 1.5)
+
+
+def bench_memory_default() -> list[tuple]: return _memory("default", 2.5)
+
+
+def _memory(profile: str, limit_gb: float) -> list[tuple]:
+    "Peak memory over 20 minutes."
     from trendflow import run_video
     path = clip("smpte_timecode.mp4", (1920, 1080), 1195)
     with tempfile.TemporaryDirectory(dir=WORK) as tmp:
         start = time.perf_counter()
-        run = run_video(path, profile="fast", store=Path(tmp) / "store", quiet=True)
+        run = run_video(path, profile=profile, store=Path(tmp) / "store", quiet=True)
         wall = time.perf_counter() - start
         assert run.status == "ok", run.manifest
         peak = run.manifest["run"]["timings"]["peak_rss_mb"]
-    return [("fast, 20 min of 1080p: peak of anonymous and shared memory", peak / 1e3, "GB", 1.5), ("fast, 20 min of 1080p: wall over duration", wall / 1195, "× real time", None)]
+    return [(f"{profile}, 20 min of 1080p: peak of anonymous and shared memory", peak / 1e3, "GB", limit_gb),
+            (f"{profile}, 20 min of 1080p: wall over duration", wall / 1195, "× real time", None)]
 
 
 PARTS = {name.removeprefix("bench_"): fn for name, fn in list(globals().items()) if name.startswith("bench_")}

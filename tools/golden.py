@@ -69,13 +69,15 @@ def compact(value: dict[str, Any]) -> str:
 
 def main(names: list[str]) -> None:
     from trendflow.core.registry import discover
+    from weights import official
     found = {k: c for k, c in discover().items() if c.fn.__module__.startswith("trendflow.")}
     unknown = sorted(set(names) - set(found))
     if unknown: sys.exit(f"NAME={unknown}: no such component, only {sorted(found)}")
     known = json.loads(SCHEMAS.read_text()) if SCHEMAS.exists() else {}
     for name in names or sorted(found):
-        dump(path_of(name), measured(found[name]))
         known[f"{name}@{found[name].schema}"] = schema_hash(found[name])
+        if official(found[name]): print(f"{name}: schema only, its weights are not everywhere"); continue
+        dump(path_of(name), measured(found[name]))
         print(f"wrote {path_of(name).relative_to(ROOT)}")
     dump(SCHEMAS, known)
     for path in FOLDER.glob("*.json"):

@@ -39,6 +39,12 @@ def components() -> str:
     return "\n\n".join(text) + "\n"
 
 
+def flat(root) -> dict:
+    "All commands by name; those of a group as `group command`."
+    alone = {name: c for name, c in root.commands.items() if not hasattr(c, "commands")}
+    return alone | {f"{name} {inner}": c for name, group in root.commands.items() for inner, c in getattr(group, "commands", {}).items()}
+
+
 def commands() -> str:
     "The page of all commands with their arguments and options."
     import typer
@@ -46,7 +52,7 @@ def commands() -> str:
     root = typer.main.get_command(app)
     text = ["# Commands", "> What the shell command `trendflow` can do. `trendflow COMMAND --help` says the same.",
             "Exit codes: 0 ok, 1 failed, 2 usage, 10 skipped."]
-    for name, command in sorted(root.commands.items()):
+    for name, command in sorted(flat(root).items()):
         rows = []
         for parameter in command.params:
             option = parameter.param_type_name == "option"
@@ -55,6 +61,23 @@ def commands() -> str:
             rows.append((names, getattr(parameter, "help", None) or "", "needed" if parameter.required else default))
         text += [f"## {name}", (command.help or "").strip(), table(("argument or option", "what", "default"), rows) if rows else ""]
     return "\n\n".join(t for t in text if t) + "\n"
+
+
+def profiles() -> str:
+    "The page of the shipped profiles: what each is for, what it runs, which models it needs."
+    from trendflow.kit.models import lock
+    from trendflow.run.profile import settle_profile, shipped
+    text = ["# Profiles", "> Which components run, with which settings. A file of your own extends one of these.",
+            "```yaml\nextends: default\ncomponents:\n  shot_quality: null          # leave one out\n  core_object_detections: {sampling: {target: 60}}\n```"]
+    for name, doc in shipped().items():
+        p = settle_profile(name)
+        rows = [(f"[`{n}`](components.md#{n})", c.doc.rstrip("."), "yes" if p.required[n] else "no", code(c.model_keys(p.configs[n])) or "none")
+                for n, c in sorted(p.contracts.items(), key=lambda kv: (list(FAMILIES).index(kv[1].family), kv[0]))]
+        text += [f"## {name}", doc, table(("component", "what it measures", "required", "models"), rows)]
+        if p.plan.roles: text.append("Roles: " + ", ".join(f"`{r}` by `{by}`" for r, by in p.plan.roles.items()) + ".")
+        sizes = [lock()[k].size / 1e6 for k in p.models]
+        text.append(f"{len(sizes)} models, {sum(sizes):.0f} MB: `trendflow models pull --profile {name}`." if sizes else "No models.")
+    return "\n\n".join(text) + "\n"
 
 
 def exists(module: str) -> bool:
@@ -67,5 +90,6 @@ def pages() -> dict[str, tuple[str, str]]:
     "File name → title and text."
     made = {}
     if exists("trendflow.core.registry"): made["components.md"] = ("Components", components())
+    if exists("trendflow.run.profile"): made["profiles.md"] = ("Profiles", profiles())
     if exists("trendflow.app.cli"): made["commands.md"] = ("Commands", commands())
     return made

@@ -59,7 +59,7 @@ def run_one(
     row: dict[str, Any] = {"path": path, "video_id": None, "run_id": None, "status": "error", "error": None, "run_dir": None, "work": None}
     try: run = run_video(path, info, **kw)
     except Exception as e:      # noqa: BLE001 – a video that fails is a row of the table
-        return row | {"error": "{code}: {message}".format(**failure(e, "visual" if isinstance(e, TrendflowError) else "text"))}
+        return row | {"error": "{code}: {message}".format(**failure(e, not isinstance(e, TrendflowError)))}
     broken = [f"{c['name']}: {c['error']['code']}" for c in run.manifest["components"] if c["status"] == "error" and c["required"]]
     told = run.manifest["run"]
     return row | {"video_id": told["video_id"], "run_id": told["run_id"], "status": run.status, "run_dir": str(run.dir), "work": str(kw["work"]) if kw.get("work") else None,

@@ -18,8 +18,9 @@ from ..core.store import folders
 # %% auto #0
 __all__ = ['app', 'Video', 'Videos', 'FramesFolder', 'NewRun', 'StoredRun', 'ComponentName', 'Info', 'ProfileName', 'Store',
            'Work', 'AsJson', 'Quiet', 'Redo', 'Workers', 'Isolate', 'VideoId', 'RunId', 'T0', 'Transcript', 'DryRun',
-           'run', 'batch', 'segment', 'process', 'runs', 'show', 'plan', 'explain', 'validate', 'components', 'export',
-           'purge', 'delete', 'doctor', 'main']
+           'models', 'Keys', 'OfProfile', 'run', 'batch', 'segment', 'process', 'runs', 'show', 'plan', 'explain',
+           'validate', 'components', 'export', 'purge', 'delete', 'doctor', 'main', 'models_list', 'models_pull',
+           'models_verify', 'models_add']
 
 # %% ../../nbs/85_app/30_cli.ipynb #7664725f
 def _number_or_text(text: str) -> float | str:
@@ -287,3 +288,56 @@ def main(args: list[str] | None = None) -> None:        # None: those of the she
     except SystemExit as e:
         if e.code == 130: _say("trendflow: interrupted. Call the same command again: it goes on from here.")      # Ctrl-C
         raise
+
+# %% ../../nbs/85_app/30_cli.ipynb #b9853bad
+models = typer.Typer(no_args_is_help=True, help="Weights of networks: which there are, which are here, fetching and checking them.")
+app.add_typer(models, name="models")
+Keys = Annotated[list[str] | None, typer.Argument(help="Keys of models, as `trendflow models list` names them.")]
+OfProfile = Annotated[str | None, typer.Option(help="What this profile needs: the name of a shipped one, or a YAML file.")]
+
+
+@models.command(name="list")
+def models_list(profile: OfProfile = None, as_json: AsJson = False) -> None:
+    "List the pinned models: size, licence, whether they are here, where they come from."
+    from trendflow.app.weights import model_table
+    rows = model_table(profile)
+    if as_json: return _give(rows)
+    print(f"{'key':20}{'MB':>8}  {'state':9}{'licence':36}{'from'}")
+    for r in rows: print(f"{r['key']:20}{r['mb']:>8}  {r['state']:9}{r['licence'][:34]:36}{' or '.join(r['from'])}")
+    print(f"{'':20}{round(sum(r['mb'] for r in rows), 1):>8}  in all")
+
+
+@models.command(name="pull")
+def models_pull(keys: Keys = None, profile: OfProfile = None, quiet: Quiet = False, as_json: AsJson = False) -> None:
+    "Fetch models into the cache. Without keys or profile: what the profile `default` needs."
+    from trendflow.app.weights import pull_models
+    done = pull_models(keys or (), profile or (None if keys else "default"), quiet=quiet or as_json)
+    if as_json: return _give(done)
+    for r in done: print(f"{r['key']:20}{r['mb']:>8} MB  {r['done']}" + ("" if r["needed"] or r["done"] in ("present", "fetched") else "  (an optional component needs it)"))
+    print(f"{'in all':20}{round(sum(r['mb'] for r in done), 1):>8} MB")
+
+
+@models.command(name="verify")
+def models_verify(keys: Keys = None, profile: OfProfile = None, as_json: AsJson = False) -> None:
+    "Read every file of the models that are here and compare it with its digest."
+    from trendflow.app.weights import model_table
+    from trendflow.kit.models import known
+    wanted = {known(k).key for k in keys or ()}
+    rows = [r for r in model_table(profile) if r["key"] in wanted or (not wanted and r["state"] != "absent")]
+    if as_json: _give(rows)
+    else:
+        for r in rows: print(f"{'ok     ' if r['state'] == 'present' else r['state'].upper():8}{r['key']}")
+    _end("ok" if all(r["state"] == "present" for r in rows) else "error")
+
+# %% ../../nbs/85_app/30_cli.ipynb #40d29b48
+@models.command(name="add")
+def models_add(key: Annotated[str, typer.Argument(help="A new key, as a profile will name it.")],
+               files: Annotated[list[Path], typer.Argument(help="The files of the checkpoint.")],
+               name: Annotated[str, typer.Option(help="Name of the model, as artifacts will say it.")],
+               engine: Annotated[str, typer.Option(help="What runs it: torch, onnxruntime, opencv, mediapipe.")] = "torch",
+               version: Annotated[str, typer.Option(help="Version of the model.")] = "1",
+               licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "unknown") -> None:
+    "Pin a checkpoint of your own, so that a profile can name it."
+    from trendflow.kit.models import pin
+    made = pin(key, {f.name: f for f in files}, name=name, engine=engine, version=version, licence=licence)
+    print(f"{made.key}: {made.name} {made.version}, {made.size / 1e6:.1f} MB, {made.weights_digest[:12]}")

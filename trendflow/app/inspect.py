@@ -18,6 +18,7 @@ from ..core.manifest import load
 from ..core.registry import discover
 from ..core.sampling import describe
 from ..core.store import runs
+from ..kit.models import states
 from ..run.profile import settle_profile, shipped
 
 # %% auto #0
@@ -96,8 +97,10 @@ def export(
     return {"rows": len(table), "columns": table.shape[1], "file": str(out)}
 
 # %% ../../nbs/85_app/25_inspect.ipynb #fcb0aeaf
-NEEDED = ("numpy", "scipy", "pandas", "xarray", "av", "opencv-python", "matplotlib", "pyarrow", "pydantic", "filelock")
-EXTRAS = {"distributed": ("run on a Dask cluster", "cluster"), "ipywidgets": ("a bar in Jupyter", "tools")}
+NEEDED = ("numpy", "scipy", "pandas", "xarray", "av", "opencv-python", "matplotlib", "pyarrow", "pydantic", "filelock", "torch", "onnxruntime", "mediapipe",
+          "rapidocr")
+EXTRAS = {"open-clip-torch": ("run CLIP", "research"), "ultralytics": ("run a YOLO", "research"), "distributed": ("run on a Dask cluster", "cluster"),
+          "ipywidgets": ("a bar in Jupyter", "tools")}
 
 
 def doctor() -> list[dict[str, Any]]:           # what, found, ok, needed, mend
@@ -121,12 +124,18 @@ def _codecs() -> dict[str, Any]:
 
 
 def _profiles() -> list[dict[str, Any]]:
-    "Every shipped profile can be settled here."
+    "Every shipped profile can be settled here, and its models are in the cache."
     rows = []
+    here = {m.key for m, state in states() if state == "present"}
     for name in shipped():
-        try: found, ok = f"{len(settle_profile(name).contracts)} components", True
+        mend = "Install what the message names."
+        try:
+            settled = settle_profile(name)
+            lacking, ok = [k for k in settled.models if k not in here], True
+            if any(settled.models[k] for k in lacking): ok, mend = False, f"trendflow models pull --profile {name}"
+            found = f"{len(settled.contracts)} components" + (f", without the models {lacking}" if lacking else "")
         except TrendflowError as e: found, ok = str(e), False
-        rows.append({"what": f"profile {name}", "found": found, "ok": ok, "needed": True, "mend": "Install what the message names."})
+        rows.append({"what": f"profile {name}", "found": found, "ok": ok, "needed": name == "fast", "mend": mend})
     return rows
 
 

@@ -110,7 +110,7 @@ DEPTH = ("spread", "detail", "separation", "near_share", "centre", "lower_half")
 class depth(Role):
     "How near the parts of each picture are to the camera, relative to each other."
     arrays = (
-        Array("statistic", ("frame", "statistic"), labels={"statistic": DEPTH}, nullable=True, zero_ok=True,
+        Array("statistic", ("frame", "metric"), labels={"metric": DEPTH}, nullable=True, zero_ok=True,
               doc="of the nearness, 0 far to 1 near: standard deviation; mean step to the neighbouring pixel of a map 64 wide; how clearly it falls into two layers "
                   "(share of the variance between them, Otsu 1979); share of the picture in the near half; mean of the middle ninth; mean of the lower half less the upper"),
         Array("preview", ("preview", "y", "x"), size={"preview": 8, "y": 64, "x": 64}, nullable=True, zero_ok=True, doc="nearness of some frames, 0 far to 1 near"),
@@ -153,7 +153,7 @@ class face_landmarks(Role):
         Array("box", ("face", "corner"), labels={"corner": CORNERS}, doc="box around the points: left, top, right, bottom as shares of width and height"),
         Array("landmark", ("face", "point", "xyz"), size={"point": 478}, labels={"xyz": ("x", "y", "z")},
               doc="points of the face mesh: shares of width and height; depth in shares of width, smaller is nearer"),
-        Array("blendshape", ("face", "blendshape"), labels={"blendshape": BLENDSHAPES}, doc="how much of each movement the face shows, 0 to 1"),
+        Array("blendshape", ("face", "movement"), labels={"movement": BLENDSHAPES}, doc="how much of each movement the face shows, 0 to 1"),
         Array("pose", ("face", "angle"), unit="deg", labels={"angle": ("yaw", "pitch", "roll")},
               doc="how the head is turned: to its left, down, towards its right shoulder; 0 looks into the camera"),
         Array("track_id", ("face",), "int32", unit="id", doc="number of the face that is followed, from 0"),

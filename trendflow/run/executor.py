@@ -16,7 +16,7 @@ from threading import Event
 from typing import Any
 
 from ..core.artifact import Artifact, Identity, rehome, verify, write_artifact
-from ..core.contract import Contract
+from ..core.contract import COSTS, Contract
 from ..core.errors import ArtifactError, ManifestError, MissingInput, StoreConflict, UsageError, VideoSkipped
 from ..core.identity import DATAPROCESSOR_VERSION, component_key, differences, key_parts, model_signature
 from ..core.manifest import described, entry, load, upsert
@@ -31,8 +31,8 @@ from .threads import cores, limit_threads
 from ..segment.decode import FramesMissing
 
 # %% auto #0
-__all__ = ['Job', 'needs', 'code_of', 'parts_of', 'stored_parts', 'elsewhere', 'Settler', 'Step', 'run_steps', 'environment',
-           'refuse_other', 'execute']
+__all__ = ['Job', 'needs', 'code_of', 'parts_of', 'stored_parts', 'elsewhere', 'Settler', 'Step', 'run_steps', 'longest_first',
+           'environment', 'refuse_other', 'execute']
 
 # %% ../../nbs/60_run/20_executor.ipynb #8effa245
 @dataclass(eq=False)
@@ -190,6 +190,7 @@ class Step:
     after: frozenset[str]                   # steps that must be over
     threads: int = 1                        # threads that it uses
     gpu: bool = False                       # takes a place on the GPU
+    weight: float = 1.0                     # of its work, compared with others
 
 
 def run_steps(
@@ -221,6 +222,15 @@ def run_steps(
         for f in running: f.cancel()
         wait([f for f in running if not f.cancelled()])
         raise
+
+# %% ../../nbs/60_run/20_executor.ipynb #fa9ff3a0
+def longest_first(
+    steps: Iterable[Step],                  # each after those that it waits for
+) -> list[Step]:                            # the same, in the order of preference
+    "Steps with the most work behind them first, so that no long one is left for the end."
+    steps, way = list(steps), dict[str, float]()
+    for s in reversed(steps): way[s.name] = s.weight + max((way[t.name] for t in steps if s.name in t.after), default=0.0)
+    return sorted(steps, key=lambda s: -way[s.name])
 
 # %% ../../nbs/60_run/20_executor.ipynb #1749d30b
 def _entry(job: Job, name: str, found: dict[str, Any]) -> dict[str, Any]:
@@ -292,13 +302,13 @@ def _compute(job: Job, settler: Settler, todo: list[str], workers: int, isolate:
         raise UsageError(f"{here}: declared in a notebook or script; with isolate=True a component must live in a module that can be imported.")
     wanted = set().union(*(needs(contracts[n]) for n in todo)) & set(job.prepare)
     steps = [Step(f"@{w}", frozenset()) for w in sorted(wanted, reverse=True)]
-    steps += [Step(n, frozenset(plan.feeds(n)) | {f"@{w}" for w in needs(contracts[n])}, contracts[n].threads, contracts[n].cost == "gpu")
-              for n in todo]
+    steps += [Step(n, frozenset(plan.feeds(n)) | {f"@{w}" for w in needs(contracts[n])}, contracts[n].threads, contracts[n].cost == "gpu",
+                   COSTS[contracts[n].cost] / COSTS["cpu"]) for n in todo]
     pool: Any = IsolatedPool(workers, timeouts) if isolate else ThreadPoolExecutor(workers, thread_name_prefix="component")
     run = _Run(job, settler, pool, told)
     try:
         with limit_threads(1), run.watch, run.decoding:
-            run_steps(steps, run.start, run.over, workers=workers, gpu=job.settled.profile.execution.gpu_max_concurrent,
+            run_steps(longest_first(steps), run.start, run.over, workers=workers, gpu=job.settled.profile.execution.gpu_max_concurrent,
                       give_up=lambda: (job.stop.set(), pool.shutdown(wait=False, cancel_futures=True)))
     finally: pool.shutdown(wait=not isolate or not run.broken, cancel_futures=True)
     return upsert(job.paths, run=run.fields(), expected=list(plan.order))

@@ -122,9 +122,18 @@ class Settled:
     @property
     def config_hash(self) -> str: return config_hash(self.meaning)
 
+    @property
+    def models(self) -> dict[str, bool]:    # key of the model lock → True when a required component needs it
+        "The models that this profile needs."
+        out: dict[str, bool] = {}
+        for name, c in sorted(self.contracts.items()):
+            for key in c.model_keys(self.configs[name]): out[key] = out.get(key, False) or self.required[name]
+        return dict(sorted(out.items()))
+
     def __repr__(self) -> str: return f"Settled({self.name}, {len(self.contracts)} components)"
 
 
+# %% ../../nbs/60_run/10_profile.ipynb #4cffb7e5
 def settle_profile(
     profile: str | Path | dict[str, Any] | Settled,     # name, file, dict, or one that is settled already
 ) -> Settled:                                           # raises UsageError that names everything unresolved

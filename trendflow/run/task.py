@@ -72,13 +72,13 @@ TRANSIENT = (TimeoutError, ConnectionError)     # tried again, twice; nothing el
 
 def failure(
     error: BaseException,                       # what was raised
-    family: str = "visual",                     # of the component
+    quotes: bool = False,                       # the component reads texts of people, so a message could quote them
 ) -> dict[str, str]:                            # code, type, message
     "An error as the manifest stores it."
     kind = type(error).__name__
     if isinstance(error, TrendflowError): return {"code": error.code, "type": kind, "message": str(error)}
     memory = isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "insufficient memory" in str(error).lower()
-    message = "withheld: it could quote a text" if family == "text" else str(error)[:500]
+    message = "withheld: it could quote a text" if quotes else str(error)[:500]
     return {"code": "out_of_memory" if memory else "timeout" if isinstance(error, TimeoutError) else "internal", "type": kind, "message": message}
 
 # %% ../../nbs/60_run/12_task.ipynb #fae38583
@@ -87,10 +87,10 @@ def run_task(
 ) -> dict[str, Any]:                            # entry of the manifest, without peak memory
     "Measure one component, write its artifact, and say how it went."
     entry: dict[str, Any] = {"name": task.component, "started_at": now(), "component_key": task.key}
-    wall, cpu, family = time.perf_counter(), time.thread_time(), "visual"
+    wall, cpu, quotes = time.perf_counter(), time.thread_time(), False
     try:
         c = task.declaration()
-        family = c.family
+        quotes = bool(c.raw_text) or any(i.target == "texts" for i in c.inputs)
         entry |= {"kind": c.kind, "producer_version": c.version, "schema_version": c.schema_version}
         for attempt in Retrying(stop=stop_after_attempt(3), wait=wait_exponential(0.5), retry=retry_if_exception_type(TRANSIENT), reraise=True):
             with attempt: made = measure(c, gather(task, c), task.config, identity=task.identity, parts=task.parts, key=task.key)
@@ -100,7 +100,7 @@ def run_task(
                   "model_signature": made.meta["model_signature"]}
     except Exception as e:      # noqa: BLE001 – whatever a component raises is its result
         for path in (task.paths.artifact(task.component), task.paths.raw_text(task.component)): path.unlink(missing_ok=True)
-        entry |= {"status": "error", "error": failure(e, family)}
+        entry |= {"status": "error", "error": failure(e, quotes)}
     return entry | {"finished_at": now(), "duration_ms": round(1e3 * (time.perf_counter() - wall), 1), "cpu_ms": round(1e3 * (time.thread_time() - cpu), 1)}
 
 # %% ../../nbs/60_run/12_task.ipynb #c89562cb

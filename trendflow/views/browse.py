@@ -19,7 +19,7 @@ from ..core.framesdir import FramesDir, open_frames_dir
 from ..core.identity import differences
 from ..core.roles import ROLES
 from ..core.sources import Frames
-from ..core.store import RunPaths, run_paths, runs
+from ..core.store import RAW_TEXT, RunPaths, run_paths, runs
 from .tables import as_html, as_text, cpu_s, feature_table, status_table, stored_artifact, stored_file, timing_table
 
 if TYPE_CHECKING:
@@ -200,6 +200,10 @@ def _overview(run: Run) -> dict[str, Any]:
         folder = run.frames_dir
         heard = (folder.path / "audio" / "segments.json").is_file()
         out |= {"frames": _largest(folder) if folder.views else None, "audio": run.audio if heard else None}
+    kept = [a["path"] for c in run.manifest["components"] for a in c["artifacts"] if a["path"].endswith(RAW_TEXT)]
+    if kept:
+        from trendflow.views.backend import TrendflowBackend
+        out["words"] = TrendflowBackend().open_dataset(run.dir / kept[0])
     return out
 
 # %% ../../nbs/70_views/40_browse.ipynb #b229ff0e

@@ -56,6 +56,7 @@ class Picture(Figure):
 
     def __init__(self, width: float, height: float):                # inches
         super().__init__(figsize=(width, height), dpi=self.shown_dpi, facecolor="white")
+        self.above: Axes | None = None                              # room over the first panel, as wide as the figure
         self.below: Axes | None = None                              # room under the time axis
         FigureCanvasAgg(self)
 
@@ -262,15 +263,17 @@ def stack(
     note: str = "",                 # at the right of the title
     width: float = 12.0,            # inches
     below: float = 0.0,             # inches for `Picture.below`, under the time axis
+    above: float = 0.0,             # inches for `Picture.above`, over the first panel
 ) -> tuple[Picture, list[Axes]]:    # figure, one panel per height
     "A figure of panels that share their left and right edges."
-    gap, head, foot = 0.18, 0.5 if title else 0.12, 0.3 + below + 0.25 * (below > 0)
+    gap, head, foot = 0.18, (0.5 if title else 0.12) + above + 0.2 * (above > 0), 0.3 + below + 0.25 * (below > 0)
     total = head + sum(heights) + gap * (len(heights) - 1) + foot
     fig, axes, y = Picture(width, total), [], total - head
     left, wide = 1.6 / width, (width - 3.0) / width
     for h in heights:
         axes.append(fig.add_axes((left, (y - h) / total, wide, h / total)))
         y -= h + gap
+    if above: fig.above = fig.add_axes((0.2 / width, (total - head + 0.2) / total, 1 - 0.4 / width, above / total))
     if below: fig.below = fig.add_axes((0.2 / width, 0.1 / total, 1 - 0.4 / width, below / total))
     fig.headline(title, note)
     return fig, axes

@@ -20,6 +20,7 @@ from ..core.audio import Audio
 from ..core.errors import UsageError
 from ..core.sources import Frames
 from . import panels as p
+from . import seen
 from .accessor import axes_of, spans
 
 # %% auto #0
@@ -198,6 +199,9 @@ TRACKS: tuple[tuple[str, tuple[str, ...], float, Track], ...] = (
     ("shots", ("transition_kind",), 0.4, p.shot_track),
     ("motion", ("flow_mean", "residual_mean"), 0.8, _motion),
     ("camera", ("camera_class", "class_share"), 0.28, _camera),
+    ("things", seen.KNOWN["things"], 0.75, seen.things_track),
+    ("faces", seen.KNOWN["faces"], 0.5, seen.faces_track),
+    ("text", seen.KNOWN["lines"], 0.75, seen.lines_track),
     ("brightness", ("tone",), 0.7, _brightness),
     ("colour", ("hue_share", "color", "palette"), 0.7, _colour),
     ("loudness", ("loudness", "momentary_max", "measure"), 0.8, p.loudness_track),
@@ -210,10 +214,16 @@ _HEARD = ("loudness", "timbre", "tempo")
 Panel = tuple[str, float, Callable[[Axes], None]]       # name, inches, how it is drawn
 
 
-def _panels(views: Mapping[str, xr.Dataset], end: float) -> list[Panel]:
+def _cuts(views: Mapping[str, xr.Dataset]) -> xr.Dataset | None:
+    "The view of the provider of `shots`, if it has any."
+    return next((v for v in views.values() if set(TRACKS[0][1]) <= set(v.data_vars) and v.sizes["shot"]), None)
+
+
+def _panels(views: Mapping[str, xr.Dataset], end: float, words: xr.Dataset | None = None) -> list[Panel]:
     "The panels that this run has something to say for."
     there = [(t, ds) for t in TRACKS if (ds := next((v for v in views.values() if set(t[1]) <= set(v.data_vars)), None)) is not None]
-    cuts = next((ds for t, ds in there if t[0] == "shots" and ds.sizes["shot"]), None)
+    there = [((*t[:3], partial(seen.lines_track, words=words)) if t[0] == "text" else t, ds) for t, ds in there]
+    cuts = _cuts(views)
     out, told = list[Panel](), set()
     for (name, _, inches, draw), ds in there:
         reason = ds.attrs["empty_reason"]
@@ -269,6 +279,9 @@ def _film(ax: Axes, frames: Frames, n: int, end: float) -> None:
     ax.set_xlim(0, end), ax.set_yticks([]), ax.grid(False)
 
 # %% ../../nbs/70_views/30_plots.ipynb #88d786c8
+_WIDE = 11.6                            # inches of the stills, side by side
+
+
 def overview(
     views: Mapping[str, xr.Dataset],    # component → its view
     *,
@@ -278,19 +291,25 @@ def overview(
     duration_s: float | None = None,    # s – of the video; None means as far as something was measured
     title: str = "",                    # above the figure
     note: str = "",                     # at the right of the title
+    words: xr.Dataset | None = None,    # the view of raw text, where the run kept it
     nothing: str = "nothing in this run runs over time",        # said when there is no panel at all
 ) -> p.Picture:                         # panels on one time axis
     "A run in one picture."
     end = max(duration_s or 0.0, _duration(views, frames))
-    panels = _panels(views, end)
+    panels = _panels(views, end, words)
     if audio is not None: panels.insert(sum(name not in _HEARD for name, *_ in panels), ("sound", 0.5, partial(p.wave_track, audio=audio, duration_s=end)))
-    if frames is not None:
-        (h, w), inches = frames.size, 12.0 - 3.0
-        n = max(1, min(16, round(inches / (0.56 * w / h))))
-        panels.insert(0, ("frames", min(inches / n * h / w, 2.0), partial(_film, frames=frames, n=n, end=end)))
+    found = seen.found_in(views) if frames is not None and len(frames) else {}
+    ratio = frames.size[0] / frames.size[1] if frames is not None else 1.0
+    tall = min(_WIDE / 6 * ratio, 2.6) if found else 0.0                    # stills; where nothing was looked for, a strip
+    if frames is not None and not found:
+        n = max(1, min(16, round(9.0 * ratio / 0.56)))
+        panels.insert(0, ("frames", min(9.0 / n * ratio, 2.0), partial(_film, frames=frames, n=n, end=end)))
     if not panels: panels = [("", 0.5, partial(_empty, name="", reason=nothing, end=end))]
     with p.style():
-        fig, axes = p.stack([inches for _, inches, _ in panels], title, note, below=0.2 * -(-len(status) // _columns(status)))
+        fig, axes = p.stack([inches for _, inches, _ in panels], title, note, below=0.2 * -(-len(status) // _columns(status)), above=tall)
+        if fig.above is not None and frames is not None:
+            said = found if words is None else found | {"words": words}
+            seen.stills(fig.above, frames, said, _cuts(views), n=max(2, min(12, round(_WIDE / tall * ratio))))
         for ax, (_, _, draw) in zip(axes, panels): draw(ax)
         if panels[0][0]: p.time_axis(axes[-1], end)
         else: axes[0].set_axis_off()
