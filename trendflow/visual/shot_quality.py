@@ -154,7 +154,7 @@ def haze(
     dark = cv2.erode(small.min(2), np.ones((5, 5), np.uint8))
     return float(dark.mean() / max(np.quantile(small.max(2), 0.99), 26))
 
-# %% ../../nbs/30_visual/shot_quality.ipynb #fc3996c1
+# %% ../../nbs/30_visual/shot_quality.ipynb #d13d6118
 _PERIODS = tuple(8 * _SIDE / side for side in (640, 768, 854, 960, 1280, 1920))
 
 
@@ -164,9 +164,9 @@ def blockiness(
     "How much larger the steps on a grid are than beside it."
     profiles = []
     for turned in (grey, cv2.transpose(grey)):
-        step = cv2.reduce(cv2.min(cv2.absdiff(turned[:, 1:], turned[:, :-1]), 16), 0, cv2.REDUCE_AVG, dtype=cv2.CV_32F)
-        if step.size < 48 or step.mean() < 0.05: return np.nan
-        profiles.append((step / np.maximum(cv2.blur(step, (17, 1)), 0.05))[0])
+        step = np.minimum(cv2.absdiff(turned[:, 1:], turned[:, :-1]), 16).mean(0, dtype=np.float32)
+        if len(step) < 48 or step.mean() < 0.05: return np.nan
+        profiles.append(step / np.maximum(cv2.blur(step[None], (17, 1))[0], 0.05))
     return max(min(_excess(p, period) for p in profiles) for period in (_PERIODS if max(grey.shape) == _SIDE else (8.0,)))
 
 
