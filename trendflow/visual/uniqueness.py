@@ -41,8 +41,7 @@ def uniqueness(
     before = likeness(vectors, np.zeros(len(vectors), int) if shot is None else shot)
     change = np.full(len(vectors), np.nan, np.float32)
     change[:-1] = (1 - (vectors[1:] * vectors[:-1]).sum(1)) / np.diff(times_s)
-    level = np.nan if shot is None else alike_from(vectors, shot)
-    repeats = repetition(before, shot, level, times_s, weights) if np.isfinite(level) else np.full(4, np.nan)
+    repeats = np.full(4, np.nan) if shot is None else repetition(before, shot, alike_from(vectors, shot), times_s, weights)
     summary = np.array([mean_similarity(vectors, weights), n_distinct(vectors, weights), *repeats], np.float32)
     return {"seen_before": before["frame"].astype(np.float32), "change": change, "summary": summary}
 
@@ -112,7 +111,8 @@ def repetition(
     times_s: np.ndarray,                # [frame] s – increasing
     weights: np.ndarray,                # [frame] – share of time
 ) -> np.ndarray:                        # share of time, share of shots, 1/min, s
-    "The last four numbers of SUMMARY."
+    "The last four numbers of SUMMARY; NaN without a level."
+    if np.isnan(level): return np.full(4, np.nan)
     alike = {name: np.nan_to_num(x, nan=-np.inf) >= level for name, x in before.items()}
     numbers, index = np.unique(shot, return_inverse=True)
     def most(x: np.ndarray) -> np.ndarray: return np.bincount(index, weights=weights * x) > np.bincount(index, weights=weights) / 2
