@@ -37,7 +37,9 @@ def _kinds(c: Contract) -> dict[str, tuple[str, ...]]:
     "Source or role → the kinds of sample to try, the normal one first."
     out: dict[str, tuple[str, ...]] = {}
     for i in c.inputs:
-        if i.kind != "source": out[i.name] = samples.ARTIFACT_KINDS + (("absent",) if i.optional else ())
+        if i.kind != "source":
+            never = {"empty"} if i.kind == "component" and not discover()[i.target].reasons else set()
+            out[i.name] = tuple(k for k in samples.ARTIFACT_KINDS if k not in never) + (("absent",) if i.optional else ())
         elif i.target in ("audio", "segments"): out["audio"] = samples.AUDIO_KINDS + ("missing",)
         elif i.target != "models": out[i.target] = {"frames": samples.FRAME_KINDS, "texts": samples.TEXT_KINDS, "meta": samples.META_KINDS}[i.target]
     if c.models and "frames" in out: out["frames"] = ("pictures", *(k for k in samples.FRAME_KINDS if k not in ("static", "pan", "noise")))
