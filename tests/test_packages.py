@@ -16,7 +16,7 @@ PROMISED = {                                                # package → name t
     "catboost": "catboost", "lightgbm": "lightgbm", "tritonclient": "tritonclient", "pytest": "pytest",
 }
 NOT_YET_USED = {                                            # package → the topic that brings it
-    "open_clip_torch": "image embeddings", "ultralytics": "object detections", "mediapipe": "face landmarks",
+    "open_clip_torch": "image embeddings", "mediapipe": "face landmarks",
     "catboost": "baselines", "lightgbm": "baselines", "tritonclient": "the model server",
 }
 EXTRAS = ("", "cluster_", "research_", "models_", "learn_", "tools_")
