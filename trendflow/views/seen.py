@@ -71,12 +71,11 @@ def telling(
 _GLOW = [withStroke(linewidth=2, foreground="#000000AA")]
 
 
-def _boxed(ax: Axes, box: np.ndarray, left: float, wide: float, color: str, text: str = "", lowest: bool = False) -> None:
-    "One box in a still, with its name above or below."
+def _boxed(ax: Axes, box: np.ndarray, left: float, wide: float, color: str, text: str = "") -> None:
+    "One box in a still, with its name above it, or inside when there is no room."
     x0, y0, x1, y1 = box
     ax.add_patch(Rectangle((left + x0 * wide, 1 - y1), (x1 - x0) * wide, y1 - y0, fill=False, edgecolor=color, linewidth=1.1))
-    y, side = (1 - y1 - 0.01, "top") if lowest else (min(1 - y0 + 0.01, 0.9), "bottom")
-    if text: ax.text(left + (x0 + 0.01) * wide, y, text, color="white", fontsize=6.5, va=side, clip_on=True, path_effects=_GLOW)
+    if text: ax.text(left + (x0 + 0.01) * wide, min(1 - y0 + 0.01, 0.9), text, color="white", fontsize=6.5, va="bottom", clip_on=True, path_effects=_GLOW)
 
 
 def stills(
@@ -93,7 +92,7 @@ def stills(
         frame, wide = int(frames.source_frame_indices[i]), 0.97
         left = k + (n - len(chosen)) / 2 + 0.015
         ax.imshow(p.thumbnail(frames[i], 400), extent=(left, left + wide, 0, 1), aspect="auto", interpolation="antialiased")
-        ax.text(left + 0.02, 0.97, p.clock(float(frames.times_s[i]), 0.1), color="white", fontsize=7, va="top", path_effects=_GLOW)
+        ax.text(left + wide - 0.02, 0.97, p.clock(float(frames.times_s[i]), 0.1), color="white", fontsize=7, ha="right", va="top", path_effects=_GLOW)
         if (ds := seen.get("things")) is not None:
             for r in rows_at(ds, "detection", frame):
                 name = COCO.get(int(ds["class_id"].values[r]), "?").replace("_", " ")
@@ -105,7 +104,7 @@ def stills(
                 _boxed(ax, ds["box"].values[r], left, wide, p.GREEN)
         if (ds := seen.get("lines")) is not None:
             words = seen["words"]["raw_text"].values if "words" in seen else None
-            for r in rows_at(ds, "line", frame): _boxed(ax, ds["box"].values[r], left, wide, p.ORANGE, "" if words is None else str(words[r])[:40], lowest=True)
+            for r in rows_at(ds, "line", frame): _boxed(ax, ds["box"].values[r], left, wide, p.ORANGE, "" if words is None else str(words[r])[:40])
     ax.set_xlim(0, n), ax.set_ylim(0, 1)
 
 # %% ../../nbs/70_views/29_seen.ipynb #1b4123bb
