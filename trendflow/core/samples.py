@@ -59,7 +59,7 @@ def _pictures(n: int, size: tuple[int, int]) -> Frames:
     with av.open(str(clip())) as video:
         video.streams.video[0].thread_type = "NONE"
         decoded = [(i, f) for i, f in enumerate(video.decode(video=0))]
-    chosen = [decoded[round((k + 0.5) * len(decoded) / n)] for k in range(n)]
+    chosen = [decoded[int((k + 0.5) * len(decoded) / n)] for k in range(n)]
     pixels = np.stack([f.reformat(size[1], size[0], "rgb24").to_ndarray() for _, f in chosen])
     rank, at = np.array([i for i, _ in chosen], np.int32), np.arange(n)
     return Frames(pixels, at, rank, at.astype(np.int32), np.array([float(f.time) for _, f in chosen]), float(decoded[-1][1].time) + 0.04)

