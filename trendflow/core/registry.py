@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 
-from .contract import _ON_DECLARE, Contract
+from .contract import _CONTRACTS, _ON_DECLARE, Contract
 from .errors import ContractError, UsageError
 
 # %% auto #0
@@ -37,6 +37,7 @@ def _register(
 
 
 _ON_DECLARE.append(_register)
+for _earlier in _CONTRACTS.values(): _register(_earlier)       # declared before this module was imported
 
 # %% ../../nbs/00_core/30_registry.ipynb #35c2fff6
 def _modules() -> Iterator[str]:

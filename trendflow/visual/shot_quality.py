@@ -21,9 +21,11 @@ from ..kit.models import Models
 __all__ = ['METRICS', 'shot_quality', 'at_scale', 'blur', 'sharpness', 'noise', 'chroma_noise', 'exposure', 'local_contrast',
            'cast', 'haze', 'blockiness', 'banding', 'focus_separation', 'by_shot']
 
-# %% ../../nbs/30_visual/shot_quality.ipynb #dfff59ef
+# %% ../../nbs/30_visual/shot_quality.ipynb #e411c37a
 METRICS = ("blur", "sharpness", "noise", "chroma_noise", "under_share", "over_share", "exposure", "contrast", "local_contrast", "cast", "haze",
            "blockiness", "banding", "brisque", "face_sharpness", "face_exposure", "focus_separation")
+_OF_A_PICTURE = [METRICS.index(name) for name in ("blur", "sharpness", "blockiness", "brisque")]
+_BLANK = 2 / 255                # 1 – a frame whose luma deviates less shows nothing that could be sharp: a fade, a black screen
 _UNITS = tuple("deg" if name == "cast" else "1" for name in METRICS)
 _OUTPUTS = [
     Array("measure", ("frame", "metric"), unit=_UNITS, labels={"metric": METRICS}, nullable=True, zero_ok=True, pool=("mean",), token="mean",
@@ -51,6 +53,7 @@ def shot_quality(
         fixed, light = at_scale(grey), exposure(grey)
         out[i] = (blur(fixed), sharpness(fixed), noise(grey), chroma_noise(frame), *light, local_contrast(grey), cast(small), haze(small), blockiness(grey),
                   banding(grey), model.score(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)), *_face(fixed, grey, boxes[i]), focus_separation(fixed, maps.get(i)))
+        if light[3] < _BLANK: out[i, _OF_A_PICTURE] = np.nan
     return {"measure": out, "shot_measure": by_shot(out, frames.times_s, shots.shot_start_s)}
 
 # %% ../../nbs/30_visual/shot_quality.ipynb #bb5fae15
