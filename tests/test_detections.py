@@ -295,7 +295,8 @@ assert state() == before, (state(), before)
     model = parts.tasks.DetectionModel("yolo11n.yaml", verbose=False)
     model.names = dict(enumerate(n.replace("_", " ") for n in COCO.values()))
     torch.save({"model": model}, torch_file)
-    env = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home), "PYTHONPATH": os.pathsep.join(p for p in (str(Path(samples.__file__).parents[2]), os.environ.get("PYTHONPATH")) if p)}
+    found = [str(Path(samples.__file__).parents[2]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    env = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home), "PYTHONPATH": os.pathsep.join(p for p in found if p)}
     done = subprocess.run([sys.executable, "-c", code, str(torch_file)], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     assert not [p for p in home.rglob("*") if "ltralytics" in str(p)] and sorted(p.name for p in tmp_path.iterdir()) == ["a.pt", "home"]

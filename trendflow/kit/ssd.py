@@ -142,7 +142,7 @@ def suppress(
     for i in range(len(order)): keep[i + 1:] &= ~(same[i, i + 1:] & keep[i])
     return order[keep]
 
-# %% ../../nbs/05_kit/ssd.ipynb #7bce7db2
+# %% ../../nbs/05_kit/ssd.ipynb #84ffbf93
 def ssd(
     net: dict[str, Any],            # of load_ssd
     picture: np.ndarray,            # [y, x, rgb] uint8
@@ -158,7 +158,7 @@ def ssd(
         codes, logits = (torch.cat(p) for p in zip(*parts))
         scores = logits.sigmoid().numpy()
     row, kind = np.nonzero(scores >= least_score)
-    dy, dx, dh, dw = (codes.numpy()[row] / np.float32([10, 10, 5, 5])).T       # variances of the coder: 0.1 and 0.2
+    dy, dx, dh, dw = (codes.numpy()[row] / np.array([10, 10, 5, 5], np.float32)).T       # variances of the coder: 0.1 and 0.2
     x, y, w, h = net["anchors"][row].T
     centre, half = np.stack([x + dx * w, y + dy * h], 1), np.stack([w * np.exp(dw), h * np.exp(dh)], 1) / 2
     boxes = np.concatenate([centre - half, centre + half], 1)

@@ -30,6 +30,7 @@ def follow(
     cuts_s: np.ndarray,         # [cut] s – first moments of new shots, increasing
     *,
     least: float = 0.2,         # overlap below this is another thing
+    reach: float = 0.5,         # widths and heights by which what is left over is grown on each side, for a second try
     gap_s: float = 1.5,         # s – a track that is not seen for longer is over
 ) -> np.ndarray:                # [detection] int32 – number of the track, from 0 in the order in which they begin
     "The track of each detection."
@@ -41,7 +42,7 @@ def follow(
         now, rows = times_s[f], np.flatnonzero(frame == f)
         alive = [k for k, i in seen.items() if shot[frame[i]] == shot[f] and now - times_s[frame[i]] <= gap_s]
         place = np.array([boxes[seen[k]] + speed[k] * (now - times_s[frame[seen[k]]]) for k in alive]).reshape(-1, 4)
-        for i, k in _matched(place, boxes[rows], [kind[seen[k]] for k in alive], kind[rows], least):
+        for i, k in _matched(place, boxes[rows], np.array([kind[seen[k]] for k in alive], int), kind[rows], least, reach):
             track[rows[k]] = alive[i]
         for row in rows:
             if track[row] < 0: track[row] = len(seen)
@@ -51,9 +52,14 @@ def follow(
     return track
 
 
-def _matched(place: np.ndarray, boxes: np.ndarray, kinds: list, kind: np.ndarray, least: float) -> list[tuple[int, int]]:
-    "Pairs of a track and a box, one to one, with the largest overlap in all."
+def _matched(place: np.ndarray, boxes: np.ndarray, kinds: np.ndarray, kind: np.ndarray, least: float, reach: float) -> list[tuple[int, int]]:
+    "Pairs of a track and a box, one to one, with the largest overlap in all; then the rest once more, grown."
     from scipy.optimize import linear_sum_assignment
-    if not len(place): return []
-    value = np.where(np.array(kinds)[:, None] == kind[None], overlap(place, boxes), 0)
-    return [(int(i), int(j)) for i, j in zip(*linear_sum_assignment(-value)) if value[i, j] >= least]
+    tracks, rows, pairs = np.arange(len(place)), np.arange(len(boxes)), []
+    for by in (0.0, reach):
+        grown = [np.hstack([b[:, :2] - by * (b[:, 2:] - b[:, :2]), b[:, 2:] + by * (b[:, 2:] - b[:, :2])]) for b in (place[tracks], boxes[rows])]
+        value = np.where(kinds[tracks][:, None] == kind[rows], overlap(*grown), 0)
+        hits = [(int(tracks[i]), int(rows[j])) for i, j in zip(*linear_sum_assignment(-value)) if value[i, j] >= least]
+        tracks, rows = np.setdiff1d(tracks, [i for i, _ in hits]), np.setdiff1d(rows, [j for _, j in hits])
+        pairs += hits
+    return pairs

@@ -46,12 +46,14 @@ def ultralytics_here() -> SimpleNamespace:      # tasks: the builder; LetterBox,
             cv2.setNumThreads(threads)
     return SimpleNamespace(tasks=tasks, LetterBox=LetterBox, suppress=non_max_suppression, scale=scale_boxes)
 
-# %% ../../nbs/05_kit/yolo.ipynb #6082c1c5
+# %% ../../nbs/05_kit/yolo.ipynb #2d587129
 _DATA = re.compile(r"(torch\.nn\.modules|ultralytics\.(nn|utils))\.[\w.]+|collections\.\w+|pathlib\.(Posix|Windows)Path|(__builtin__|builtins)\.(getattr|set)")
 
 
 class Part:
     "Stands for any object of a checkpoint: holds what it is given, does nothing."
+    yaml: Any                       # the plan, of a whole model
+
     def __init__(self, *_: Any, **__: Any) -> None: pass
 
 
@@ -118,7 +120,7 @@ def load_yolo(
     except RuntimeError as e: raise UsageError(f"{path.name}: its weights do not fit its plan. Name a model as Ultralytics saved it.") from e
     return SimpleNamespace(model=model.eval().fuse(verbose=False), lock=threading.Lock(), parts=parts)
 
-# %% ../../nbs/05_kit/yolo.ipynb #686a29f6
+# %% ../../nbs/05_kit/yolo.ipynb #eb9de36e
 def yolo(
     net: SimpleNamespace,           # of load_yolo
     picture: np.ndarray,            # [y, x, rgb] uint8
@@ -130,5 +132,5 @@ def yolo(
     with net.lock, torch.inference_mode():
         seen = net.model(torch.from_numpy(padded).permute(2, 0, 1)[None].float() / 255)
         found = net.parts.suppress(seen, least_score, 0.7, end2end=net.model.end2end)[0]
-        boxes = net.parts.scale(padded.shape[:2], found[:, :4], (height, width)).numpy() / np.float32([width, height, width, height])
+        boxes = net.parts.scale(padded.shape[:2], found[:, :4], (height, width)).numpy() / np.array([width, height, width, height], np.float32)
     return boxes, found[:, 4].numpy(), np.array(list(COCO))[found[:, 5].numpy().astype(int)]

@@ -21,7 +21,7 @@ from ..kit.image import luma, shared, shrink
 __all__ = ['MEASURE', 'SUBJECT', 'frames_composition', 'edge_density', 'blocks', 'symmetry', 'attention', 'straight_lines',
            'rows_by_frame', 'main_subject', 'covered', 'main_face']
 
-# %% ../../nbs/30_visual/frames_composition.ipynb #1bb95ab4
+# %% ../../nbs/30_visual/frames_composition.ipynb #867bd317
 MEASURE = ("edge_density", "texture_entropy", "negative_space", "symmetry", "balance_x", "balance_y", "attention_spread", "line_length", "horizontal_share",
            "vertical_share")
 SUBJECT = ("x", "y", "thirds_distance", "area", "coverage", "n_subjects", "headroom", "face_height")
@@ -55,8 +55,8 @@ def frames_composition(
         seen[i] = (edge_density(grey, edge_from), *blocks(grey, smooth_below), symmetry(tiny), *attention(tiny), *straight_lines(grey))
     who = np.full((len(frames), len(SUBJECT)), np.nan, np.float32)
     for i, (thing, face) in enumerate(zip(rows_by_frame(frames, things, "detection"), rows_by_frame(frames, faces, "face"))):
-        if thing is not None: who[i, :6] = main_subject(things.box[thing], things.class_id[thing])
-        if face is not None: who[i, 6:] = main_face(faces.box[face])
+        if things is not None and thing is not None: who[i, :6] = main_subject(things.box[thing], things.class_id[thing])
+        if faces is not None and face is not None: who[i, 6:] = main_face(faces.box[face])
     return {"measure": seen, "subject": who}
 
 # %% ../../nbs/30_visual/frames_composition.ipynb #33a15ddd
@@ -108,7 +108,7 @@ def attention(
     at_x, at_y = float(weight.sum(0) @ x), float(weight.sum(1) @ y)
     return at_x, at_y, float(np.sqrt(weight.sum(0) @ (x - at_x) ** 2 + weight.sum(1) @ (y - at_y) ** 2))
 
-# %% ../../nbs/30_visual/frames_composition.ipynb #0d78a77d
+# %% ../../nbs/30_visual/frames_composition.ipynb #4a572982
 def straight_lines(
     grey: np.ndarray,               # [y, x] uint8 – luma
 ) -> tuple[float, float, float]:    # total length in diagonals; shares of it that are level and upright, NaN without a line
@@ -120,7 +120,8 @@ def straight_lines(
     long = length >= diagonal / 10
     total, slope = length[long].sum(), np.tan(np.radians(10))
     if total == 0: return 0.0, np.nan, np.nan
-    return float(total / diagonal), *(float(length[long & (a <= slope * b)].sum() / total) for a, b in ((dy, dx), (dx, dy)))
+    level, upright = (float(length[long & (a <= slope * b)].sum() / total) for a, b in ((dy, dx), (dx, dy)))
+    return float(total / diagonal), level, upright
 
 # %% ../../nbs/30_visual/frames_composition.ipynb #252aa7ba
 def rows_by_frame(
@@ -133,7 +134,7 @@ def rows_by_frame(
     have, want, parent = role.source_frame_indices, frames.source_frame_indices, role[f"{axis}_frame_row"]
     return [slice(*np.searchsorted(parent, [r, r + 1])) if there else None for r, there in zip(np.searchsorted(have, want), np.isin(want, have))]
 
-# %% ../../nbs/30_visual/frames_composition.ipynb #38065a54
+# %% ../../nbs/30_visual/frames_composition.ipynb #83d044da
 def main_subject(
     box: np.ndarray,                        # [box, corner] x0, y0, x1, y1 – shares
     kind: np.ndarray,                       # [box] int32 – category id of COCO
@@ -143,8 +144,8 @@ def main_subject(
     area = (box[:, 2:] - box[:, :2]).prod(1)
     main = int(np.argmax(np.where(kind == 1, area + 1, area)))
     x, y = (float(v) for v in (box[main, :2] + box[main, 2:]) / 2)
-    off = float(np.hypot(*(min(abs(v - 1 / 3), abs(v - 2 / 3)) for v in (x, y))))
-    return x, y, off, float(area[main]), covered(box), int((area >= area[main] / 4).sum())
+    off_x, off_y = (min(abs(v - 1 / 3), abs(v - 2 / 3)) for v in (x, y))
+    return x, y, float(np.hypot(off_x, off_y)), float(area[main]), covered(box), int((area >= area[main] / 4).sum())
 
 
 def covered(
