@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,9 @@ def truth() -> dict[str, Any]:          # cuts, words, tempo, … with their tim
     return json.loads((folder() / "sample.truth.json").read_text("utf-8"))
 
 # %% ../../nbs/00_core/80_samples.ipynb #568f41b7
+@lru_cache(maxsize=4)
 def _pictures(n: int, size: tuple[int, int]) -> Frames:
-    "Frames of the sample video at a size."
+    "Frames of the sample video at a size, decoded once."
     import av
     with av.open(str(clip())) as video:
         video.streams.video[0].thread_type = "NONE"
@@ -62,6 +64,7 @@ def _pictures(n: int, size: tuple[int, int]) -> Frames:
     chosen = [decoded[int((k + 0.5) * len(decoded) / n)] for k in range(n)]
     pixels = np.stack([f.reformat(size[1], size[0], "rgb24").to_ndarray() for _, f in chosen])
     rank, at = np.array([i for i, _ in chosen], np.int32), np.arange(n)
+    pixels.flags.writeable = False
     return Frames(pixels, at, rank, at.astype(np.int32), np.array([float(f.time) for _, f in chosen]), float(decoded[-1][1].time) + 0.04)
 
 # %% ../../nbs/00_core/80_samples.ipynb #8fd561fa
