@@ -61,3 +61,9 @@ def test_a_word_has_one_owner(package: Path) -> None:
     (package / "their_package.py").write_text(MODULE.replace("their_title", "color_light"))
     done = trendflow(package, "components")
     assert done.returncode != 0 and "their_package" in done.stderr and "trendflow.visual.color_light" in done.stderr
+
+
+def test_a_component_that_was_imported_first_is_found() -> None:
+    code = "import trendflow.visual.color_light; from trendflow.core.registry import discover; assert 'color_light' in discover()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-500:]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 
-from .contract import _ON_DECLARE, Contract
+from .contract import _CONTRACTS, _ON_DECLARE, Contract
 from .errors import ContractError, UsageError
 
 # %% auto #0
@@ -36,6 +36,7 @@ def _register(
     _registry[c.id] = c
 
 
+for _declared in _CONTRACTS.values(): _register(_declared)      # modules that were imported before this one
 _ON_DECLARE.append(_register)
 
 # %% ../../nbs/00_core/30_registry.ipynb #35c2fff6
