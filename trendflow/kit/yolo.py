@@ -85,7 +85,7 @@ def part_weights(
     for name, child in own.get("_modules", {}).items(): found |= part_weights(child, f"{prefix}{name}.")
     return found
 
-# %% ../../nbs/05_kit/yolo.ipynb #5d1ccaf7
+# %% ../../nbs/05_kit/yolo.ipynb #658aaa1a
 BLOCKS = frozenset("""A2C2f AConv ADown AIFI Bottleneck C2 C2PSA C2f C2fCIB C3 C3Ghost C3k2 CBFuse CBLinear Concat Conv DWConv Detect ELAN1 GhostConv HGBlock HGStem PSA
     RepC3 RepNCSPELAN4 SCDown SPP SPPELAN SPPF v10Detect nn.ConvTranspose2d nn.Identity nn.MaxPool2d nn.Upsample nn.ZeroPad2d""".split())      # layers of detection models
 
@@ -118,7 +118,7 @@ def load_yolo(
     with torch.random.fork_rng(devices=[]): model = parts.tasks.DetectionModel(plan, ch=3, nc=len(names), verbose=False)
     try: model.load_state_dict(part_weights(stored))
     except RuntimeError as e: raise UsageError(f"{path.name}: its weights do not fit its plan. Name a model as Ultralytics saved it.") from e
-    return SimpleNamespace(model=model.eval().fuse(verbose=False), lock=threading.Lock(), parts=parts)
+    return SimpleNamespace(model=model.eval().fuse(verbose=False).to(memory_format=torch.channels_last), lock=threading.Lock(), parts=parts)
 
 # %% ../../nbs/05_kit/yolo.ipynb #eb9de36e
 def yolo(
