@@ -36,7 +36,6 @@ def _register(
     _registry[c.id] = c
 
 
-for _declared in _CONTRACTS.values(): _register(_declared)      # modules that were imported before this one
 _ON_DECLARE.append(_register)
 for _earlier in _CONTRACTS.values(): _register(_earlier)       # declared before this module was imported
 
