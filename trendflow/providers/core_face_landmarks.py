@@ -119,7 +119,14 @@ def _load(
         for one in made: one.detect(image(np.zeros((64, 64, 3), np.uint8)))         # the last of its notices come with the first picture
         return made
     detector, landmarker = without_notices(make)
-    return _Model(lambda rgb: detector.detect(image(rgb)), lambda rgb: landmarker.detect(image(rgb)))
+    faces: list[Any] = []
+
+    def look(rgb: np.ndarray) -> Any:                   # one more notice comes with the first face
+        if faces: return landmarker.detect(image(rgb))
+        seen = without_notices(lambda: landmarker.detect(image(rgb)))
+        faces.extend(seen.face_landmarks[:1])
+        return seen
+    return _Model(lambda rgb: detector.detect(image(rgb)), look)
 
 # %% ../../nbs/20_providers/core_face_landmarks.ipynb #bb4c65b6
 def places(
