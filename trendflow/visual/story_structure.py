@@ -83,7 +83,7 @@ def change(
 ) -> np.ndarray:                # [time] float64 – 1 less the cosine, 0 to 2
     "How different the picture is at the two ends of a span around each moment."
     start = np.clip(at - span_s / 2, times_s[0], max(times_s[-1] - span_s, times_s[0]))
-    first, last = (abs(times_s[None] - t[:, None]).argmin(1) for t in (start, start + span_s))
+    first, last = (np.searchsorted((times_s[1:] + times_s[:-1]) / 2, t) for t in (start, start + span_s))        # the nearest frame
     last = np.maximum(last, np.minimum(first + 1, len(times_s) - 1))
     first = np.minimum(first, last - 1)
     return np.maximum(1 - np.einsum("ij,ij->i", embedding[first], embedding[last]).astype(float), 0)
@@ -154,8 +154,9 @@ def peaks_of(
     _, _, left, right = peak_widths(walled, top, 0.5, (found["prominences"], found["left_bases"], found["right_bases"]))
     step = at[1] - at[0]
     start, end = ((np.clip(x, 0.5, len(energy) + 0.5) - 0.5) * step for x in (left, right))
-    return {"event_start_s": start, "event_end_s": end, "peak_height": walled[top].astype(np.float32), "peak_prominence": found["prominences"].astype(np.float32),
-            "time": float(at[top[0] - 1]) if len(top) else np.nan}
+    order = np.argsort(start, kind="stable")        # a high hill may begin before a small one on its slope
+    return {"event_start_s": start[order], "event_end_s": end[order], "peak_height": walled[top][order].astype(np.float32),
+            "peak_prominence": found["prominences"][order].astype(np.float32), "time": float(at[top[0] - 1]) if len(top) else np.nan}
 
 # %% ../../nbs/30_visual/story_structure.ipynb #085f72b5
 def resampled(
