@@ -60,7 +60,7 @@ def story_structure(
     if end_s < span_s or len(images.times_s) < 2: return Empty("video_too_short")
     n = max(2, round(end_s))
     at = (np.arange(n) + 0.5) * end_s / n
-    events = None if shots is None else (shots.event_start_s + shots.event_end_s) / 2
+    events = None if shots is None or shots.empty else (shots.event_start_s + shots.event_end_s) / 2
     raw = {"change": change(images.times_s, images.embedding, at, span_s), "motion": movement(motion.times_s + motion.dt_s / 2, motion.flow_mean, at, span_s),
            "cutting": np.full(n, np.nan) if events is None else cutting(events, at, end_s)}
     parts = np.stack([raw[p] / (raw[p] + half) for p, half in zip(PARTS[1:], (half_change, half_motion, half_cutting))], 1)
