@@ -31,7 +31,8 @@ _UNITS = tuple("deg" if name == "cast" else "1" for name in METRICS)
 _OUTPUTS = [
     Array("measure", ("frame", "metric"), unit=_UNITS, labels={"metric": METRICS}, nullable=True, zero_ok=True, pool=("mean",), token="mean",
           doc="blur 0 to 1; sharpness log10 of gradient energy over variance; noise as share of white; shares below level 16 and above 239; exposure log2 over middle "
-              "grey; luma deviation in all and locally; cast from grey; dark channel 0 to 1; grid excess; band steps in levels; BRISQUE 0 best to 100; sharpness and exposure of the largest face; sharpness near less far"),
+              "grey; luma deviation in all and locally; cast from grey; dark channel 0 to 1; grid excess; band steps in levels; BRISQUE 0 best to 100; "
+              "sharpness and exposure of the largest face; sharpness near less far"),
     Array("shot_measure", ("shot", "metric"), unit=_UNITS, labels={"metric": METRICS}, nullable=True, zero_ok=True, pool=("std",),
           doc="mean of each measure over the frames of the shot; NaN for a shot without frames"),
 ]

@@ -27,7 +27,8 @@ SUMMARY = {"energy_mean": "1", "energy_range": "1", "trend": "1", "hook_energy":
 _NULL: dict[str, Any] = {"nullable": True, "zero_ok": True}
 _OUTPUTS = [
     Array("curve", ("step", "part"), size={"step": STEPS}, labels={"part": PARTS}, **_NULL,
-          doc="energy and its parts in 64 equal parts of the video, 0 nothing happens, 0.5 the amount that half_… states, 1 without end; NaN for cutting without shots, for motion when no pair has a value"),
+          doc="energy and its parts in 64 equal parts of the video, 0 nothing happens, 0.5 the amount that half_… states, 1 without end; "
+              "NaN for cutting without shots, for motion when no pair has a value"),
     Array("quarter_energy", ("quarter",), labels={"quarter": ("first", "second", "third", "last")}, pool=("value",), doc="mean energy in each quarter, 0 to 1"),
     Array("summary", ("metric",), unit=tuple(SUMMARY.values()), labels={"metric": tuple(SUMMARY)}, pool=("value",), **_NULL,
           doc="energy: mean, 90th less 10th percentile, rise from begin to end; the opening, and the opening less the rest; the highest point: time as share, energy, "
