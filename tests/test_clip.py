@@ -22,7 +22,8 @@ from trendflow.core.measure import measure
 from trendflow.core.roles import PROMPTS, shots
 from trendflow.kit.clip import clip, sample_checkpoint
 from trendflow.kit.models import Models, find, known, pin, single_threaded_torch
-from trendflow.providers.core_clip import SETS, core_clip, shares
+from trendflow.kit.prompts import SETS, shares
+from trendflow.providers.core_clip import core_clip
 from trendflow.providers.core_title_clip import core_title_clip
 from trendflow.views.checks import all_checks as view_checks
 from trendflow.visual.high_level_semantic import high_level_semantic

@@ -10,7 +10,8 @@ from trendflow.core.artifact import Artifact
 from trendflow.core.errors import ContractError
 from trendflow.core.measure import measure
 from trendflow.core.roles import PROMPTS, image_embeddings, prompt_scores, shots, title_embedding
-from trendflow.visual.high_level_semantic import SETS, TITLE, consistency, high_level_semantic, shot_distances, shot_of, themes
+from trendflow.kit.prompts import SETS
+from trendflow.visual.high_level_semantic import TITLE, consistency, high_level_semantic, shot_distances, themes
 
 
 def unit(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -39,10 +40,10 @@ def cos(a: np.ndarray, b: np.ndarray) -> float: return float(a @ b / np.linalg.n
 @given(seed=st.integers(0, 9999), n=st.integers(2, 30), k=st.integers(1, 5))
 def test_distances_of_shots_are_their_definitions(seed: int, n: int, k: int) -> None:
     rng = np.random.default_rng(seed)
-    vectors, of_shot = unit(rng, n, 6), np.sort(rng.integers(-1, k, n))
+    vectors, of_shot = unit(rng, n, 6), np.sort(rng.integers(0, k, n))
     made = shot_distances(vectors, of_shot, k)
     for i in range(k):
-        own, rest = vectors[of_shot == i], vectors[(of_shot >= 0) & (of_shot != i)]
+        own, rest = vectors[of_shot == i], vectors[of_shot != i]
         pairs = [a @ b for x, a in enumerate(own) for y, b in enumerate(own) if x != y]
         before = vectors[of_shot == i - 1] if i else own[:0]
         want = [np.mean(pairs) if pairs else np.nan, 1 - cos(own.sum(0), before.sum(0)) if len(own) and len(before) else np.nan,
@@ -83,12 +84,6 @@ def test_few_pictures_have_no_trend(n: int) -> None:
     told = dict(zip(TITLE, made.title))
     assert np.isnan(told["trend"]) and told["best"] == pytest.approx(1) and np.isnan(told["best_at"]) == (n == 1)
     assert np.isnan(made.theme[:, 1]).all() == (n == 1) and np.isnan(made.shot_measure[:, 1:3]).all()
-
-
-def test_a_picture_between_two_shots_belongs_to_none() -> None:
-    times = np.array([0.0, 1.0, 1.5, 2.0, 3.9, 4.0, 4.2])
-    assert shot_of(times, np.array([0.0, 2.0]), np.array([1.2, 4.0])).tolist() == [0, 0, -1, 1, 1, 1, -1]
-    assert shot_of(times, np.array([1.0, 2.0]), np.array([2.0, 9.0])).tolist() == [-1, 0, 0, 1, 1, 1, 1]
 
 
 def test_a_shot_without_a_picture_has_no_measures_and_the_others_keep_theirs() -> None:

@@ -166,7 +166,7 @@ def test_a_title_finds_its_photo(title: str, wanted: str, photos: tuple[list[str
 
 
 @pytest.mark.parametrize(("title", "language", "reason"), [
-    (None, "en", "no_title"), ("", None, "no_title"), ("!!! 🚀 2024", None, "no_title"),
+    (None, "en", "no_text_available"), ("", None, "no_text_available"), ("!!! 🚀 2024", None, "no_text_available"),
     ("Моя кошка", None, "title_not_english"), ("我的猫", "en", "title_not_english"), ("Mi gato", "es-419", "title_not_english"),
 ])
 def test_titles_without_a_vector(title: str | None, language: str | None, reason: str) -> None:

@@ -91,6 +91,23 @@ def test_absent_inputs() -> None:
     assert np.isnan(still.curve[:, 2]).all() and np.isfinite(still.curve[:, 0]).all()
 
 
+def test_a_small_hill_on_the_slope_of_a_high_one() -> None:
+    "The high hill begins earlier, at half of its height, and comes first."
+    t = np.arange(40.0)
+    energy = 0.9 * np.exp(-((t - 24) / 9) ** 2)
+    energy[12] += 0.15
+    hills = peaks_of(energy, t + 0.5, 0.05)
+    assert len(hills["event_start_s"]) == 2 and (np.diff(hills["event_start_s"]) >= 0).all()
+    assert hills["time"] == 12.5 and (hills["event_start_s"] <= hills["event_end_s"]).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_curve_has_peaks_in_order(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    made = measure(story_structure, video(150, lambda x: rng.integers(40), lambda x: rng.random() ** 4, np.sort(rng.uniform(0, 150, 20))))
+    assert made.status == "ok" and len(made.peak_height) > 3 and (made.peak_prominence <= made.peak_height + 1e-6).all()
+
+
 def test_parts_of_the_curve() -> None:
     assert cutting(np.array([]), np.arange(5.0), 5.0).tolist() == [0] * 5
     assert np.isnan(movement(np.arange(3.0), np.full(3, np.nan), np.arange(3.0), 3.0)).all()

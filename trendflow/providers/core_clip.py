@@ -18,9 +18,10 @@ from ..core.sources import Frames
 from ..kit.assets import asset
 from ..kit.clip import Clip, clip
 from ..kit.models import Models
+from ..kit.prompts import shares
 
 # %% auto #0
-__all__ = ['BATCH', 'SETS', 'core_clip', 'phrase_vectors', 'shares']
+__all__ = ['BATCH', 'core_clip', 'phrase_vectors']
 
 # %% ../../nbs/20_providers/core_clip.ipynb #5b770049
 BATCH = 8               # pictures at once: with ViT-B/32 0.14 CPU s each; 0.24 when alone, and no less by 16
@@ -65,18 +66,3 @@ def phrase_vectors(
     starts = np.cumsum([0] + [len(told[name]) for name in PROMPTS[:-1]])
     mean = np.add.reduceat(vectors, starts)
     return mean / np.linalg.norm(mean, axis=1, keepdims=True)
-
-# %% ../../nbs/20_providers/core_clip.ipynb #7ab459e3
-SETS = {group: [i for i, name in enumerate(PROMPTS) if name.startswith(f"{group}_")] for group in dict.fromkeys(n.split("_")[0] for n in PROMPTS)}
-
-
-def shares(
-    cosine: np.ndarray,                     # [frame, prompt] – in the order of PROMPTS
-    scale: float,                           # above 0
-) -> np.ndarray:                            # [frame, prompt] float32 – 0 to 1, sum 1 within each set
-    "Cosines as shares within their sets."
-    out = np.empty(cosine.shape, np.float32)
-    for own in SETS.values():
-        x = np.exp(scale * (cosine[:, own] - cosine[:, own].max(1, keepdims=True)).astype(float))
-        out[:, own] = x / x.sum(1, keepdims=True)
-    return out

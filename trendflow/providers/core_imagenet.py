@@ -10,15 +10,17 @@ import numpy as np
 
 from ..core.axes import Array
 from ..core.contract import Arrays, component
+from ..core.errors import UsageError
 from ..core.roles import PROMPTS
 from ..core.sampling import Budget, Sample
 from ..core.sources import Frames
 from ..kit.effnet import run
 from ..kit.imagenet import read_imagenet
 from ..kit.models import Models, single_threaded_torch
+from ..kit.prompts import shares
 
 # %% auto #0
-__all__ = ['RANKS', 'core_imagenet', 'whole', 'entropy', 'shares']
+__all__ = ['RANKS', 'core_imagenet', 'whole', 'entropy']
 
 # %% ../../nbs/20_providers/core_imagenet.ipynb #f6050928
 RANKS = 5                       # classes that are kept of each frame
@@ -39,9 +41,10 @@ def core_imagenet(
     frames: Frames,                 # [frame, y, x, rgb] uint8
     models: Models,                 # imagenet
     *,
-    temperature: float = 0.04,      # cosine – a phrase that is so much nearer than another has e times its share
+    temperature: float = 0.04,      # cosine, above 0 – a phrase that is so much nearer than another has e times its share
 ) -> Arrays:                        # the arrays above
     "What each picture shows: a vector, five classes, and weak scores of phrases."
+    if temperature <= 0: raise UsageError(f"core_imagenet: temperature is above 0, got {temperature}. Mend the profile.")
     torch, model = single_threaded_torch(), models.load("imagenet", read_imagenet)
     parts = []
     for start in range(0, len(frames), _BATCH):
@@ -52,7 +55,7 @@ def core_imagenet(
     embedding = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     likeliest = np.argsort(-chance, axis=1, kind="stable")[:, :RANKS]
     return {"embedding": embedding, "class_id": likeliest.astype("int32"), "class_probability": np.take_along_axis(chance, likeliest, 1).astype("float32"),
-            "class_entropy": entropy(chance).astype("float32"), "score": shares((embedding + chance @ model.rows) / 2 @ model.prompts.T, temperature)}
+            "class_entropy": entropy(chance).astype("float32"), "score": shares((embedding + chance @ model.rows) / 2 @ model.prompts.T, 1 / temperature)}
 
 # %% ../../nbs/20_providers/core_imagenet.ipynb #9606d252
 _PIXELS, _STEP, _MOST = 224 * 224, 32, 1568         # of the square; what sides are multiples of; the longest side of a narrow strip
@@ -74,17 +77,3 @@ def entropy(
     "Entropy over the classes as a share of the largest there can be."
     p = np.asarray(chance, float)
     return -(p * np.log(np.maximum(p, 1e-300))).sum(-1) / np.log(p.shape[-1]) + 0.0
-
-# %% ../../nbs/20_providers/core_imagenet.ipynb #0c568892
-def shares(
-    cosine: np.ndarray,             # [frame, prompt] – of picture and phrase, in the order of PROMPTS
-    temperature: float,             # above 0
-) -> np.ndarray:                    # [frame, prompt] float32 – 1 in sum for each set
-    "What part each phrase has in its set."
-    out = np.zeros(cosine.shape, np.float32)
-    sets = np.array([p.split("_")[0] for p in PROMPTS])
-    for name in dict.fromkeys(sets.tolist()):
-        z = cosine[:, sets == name].astype(float) / temperature
-        z = np.exp(z - z.max(1, keepdims=True))
-        out[:, sets == name] = z / z.sum(1, keepdims=True)
-    return out

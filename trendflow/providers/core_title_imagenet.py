@@ -26,14 +26,14 @@ __all__ = ['core_title_imagenet', 'english']
     Array("name_similarity", (), doc="cosine in meaning of the title and the nearest name of an ImageNet class, 1 the name itself",
           pool=("value",)),
     Array("language_stated", (), "int32", doc="1 when the platform says that the language is English, 0 when it says nothing; not a feature"),
-], empty={"no_title": "there is no title, or no letter in it",
+], empty={"no_text_available": "there is no title, or no letter in it",
           "title_not_english": "most letters of the title are not Latin, or the platform names another language"})
 def core_title_imagenet(
     texts: Texts,                   # the title
     models: Models,                 # imagenet and minilm
 ) -> Arrays | Empty:                # the arrays above
     "The title as a direction among the pictures of core_imagenet."
-    if not texts.title or not any(c.isalpha() for c in texts.title): return Empty("no_title")
+    if not texts.title or not any(c.isalpha() for c in texts.title): return Empty("no_text_available")
     if not english(texts.title, texts.language): return Empty("title_not_english")
     model, encoder = models.load("imagenet", read_imagenet), models.load("minilm", read_minilm)
     meaning = sentence_vectors(encoder, [texts.title])

@@ -13,16 +13,16 @@ from ..core.axes import Array
 from ..core.columns import time_weights
 from ..core.contract import Arrays, component
 from ..core.errors import ContractError
-from ..core.roles import PROMPTS, image_embeddings, prompt_scores, shots, title_embedding
+from ..core.roles import image_embeddings, prompt_scores, shots, title_embedding
+from ..kit.groups import cohesion, means, shot_of, sums, unit
+from ..kit.prompts import SETS
 
 # %% auto #0
-__all__ = ['SHOT', 'TITLE', 'SETS', 'high_level_semantic', 'shot_of', 'shot_distances', 'shot_means', 'consistency', 'themes',
-           'same_space']
+__all__ = ['SHOT', 'TITLE', 'high_level_semantic', 'shot_distances', 'consistency', 'themes', 'same_space']
 
 # %% ../../nbs/30_visual/high_level_semantic.ipynb #a59ea66c
 SHOT = ("cohesion", "jump", "novelty", "title")
 TITLE = ("mean", "best", "worst", "best_at", "opening", "opening_less_rest", "trend", "near_share")
-SETS = {group: [i for i, name in enumerate(PROMPTS) if name.startswith(f"{group}_")] for group in dict.fromkeys(n.split("_")[0] for n in PROMPTS)}
 _NULL: dict[str, Any] = {"nullable": True, "zero_ok": True}
 _OUTPUTS = [
     Array("frame_title", ("frame",), doc="cosine of each picture and the title, -1 to 1; NaN without a title", **_NULL),
@@ -49,63 +49,29 @@ def high_level_semantic(
 ) -> Arrays:                                        # the arrays above
     "How far the shots lie apart in what they show, and whether the pictures keep what the title promises."
     vectors, times = image_embeddings.embedding.astype(float), image_embeddings.times_s
-    start, end = shots.shot_start_s, shots.shot_end_s
+    start = shots.shot_start_s
     cosine = np.full(len(vectors), np.nan)
     if title_embedding is not None and len(title_embedding.title_vector):
         same_space(image_embeddings, title_embedding)
         cosine = vectors @ title_embedding.title_vector
-    of_shot = shot_of(times, start, end)
-    measures = np.column_stack([*shot_distances(vectors, of_shot, len(start)).T, shot_means(cosine, of_shot, len(start))])
+    of_shot = shot_of(times, start)
+    measures = np.column_stack([*shot_distances(vectors, of_shot, len(start)).T, means(cosine, of_shot, len(start))])
     told = consistency(cosine, times, float(start[0]) + opening_s, near)
     theme = np.full((len(SETS), 2), np.nan) if prompt_scores is None or not len(prompt_scores.times_s) else themes(prompt_scores.score, prompt_scores.times_s)
     made = {"frame_title": cosine, "shot_measure": measures, "title": np.array([told[name] for name in TITLE]), "theme": theme}
     return {name: values.astype(np.float32) for name, values in made.items()}
 
 # %% ../../nbs/30_visual/high_level_semantic.ipynb #e836e066
-def shot_of(
-    times: np.ndarray,              # [frame] s – increasing
-    start: np.ndarray,              # [shot] s
-    end: np.ndarray,                # [shot] s
-) -> np.ndarray:                    # [frame] int – shot of each picture; -1 for none
-    "The shot in which a moment lies."
-    at = np.searchsorted(start, times + 1e-9, side="right") - 1
-    return np.where((at >= 0) & (times <= end[at] + 1e-6), at, -1)
-
-
 def shot_distances(
     vectors: np.ndarray,            # [frame, feature] – unit length
-    of_shot: np.ndarray,            # [frame] int – shot of each picture; -1 for none
+    of_shot: np.ndarray,            # [frame] int – shot of each picture
     n: int,                         # shots
 ) -> np.ndarray:                    # [shot, 3] – cohesion, jump, novelty; NaN where there is nothing to compare
     "How alike the pictures of a shot are, and how far it lies from the shot before and from the rest."
-    inside = of_shot >= 0
-    count = np.bincount(of_shot[inside], minlength=n).astype(float)
-    total = np.zeros((n, vectors.shape[1]))
-    np.add.at(total, of_shot[inside], vectors[inside])
-    out = np.full((n, 3), np.nan)
-    many = count > 1
-    out[many, 0] = ((total[many] ** 2).sum(1) - count[many]) / (count[many] ** 2 - count[many])
-    out[1:, 1] = _apart(total[1:], total[:-1])
-    out[:, 2] = _apart(total, total.sum(0) - total)
-    return out
-
-
-def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:     # [row] – 0 to 2; NaN where either has no direction
-    "One less the cosine, row by row."
-    size = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    some = size > 1e-9
-    return np.where(some, 1 - ((a * b).sum(1) / np.where(some, size, 1)).clip(-1, 1), np.nan)
-
-
-def shot_means(
-    values: np.ndarray,             # [frame] – NaN where absent
-    of_shot: np.ndarray,            # [frame] int – shot of each picture; -1 for none
-    n: int,                         # shots
-) -> np.ndarray:                    # [shot] – NaN for a shot without a value
-    "The mean of each shot."
-    used = (of_shot >= 0) & ~np.isnan(values)
-    count = np.bincount(of_shot[used], minlength=n)
-    return np.where(count > 0, np.bincount(of_shot[used], weights=values[used], minlength=n) / np.maximum(count, 1), np.nan)
+    total = sums(vectors, of_shot, n)
+    own, rest = unit(total), unit(total.sum(0) - total)
+    jump = np.concatenate([[np.nan], 1 - (own[1:] * own[:-1]).sum(1)])
+    return np.column_stack([cohesion(vectors, of_shot, n), jump, 1 - (own * rest).sum(1)])
 
 # %% ../../nbs/30_visual/high_level_semantic.ipynb #d426c721
 def consistency(

@@ -12,17 +12,19 @@ import numpy as np
 from ..core.axes import Array
 from ..core.contract import Arrays, component
 from ..core.roles import PROMPTS, image_embeddings, prompt_scores, shots
+from ..kit.groups import cohesion, means, shot_of, sums, unit
+from ..kit.prompts import SETS
 
 # %% auto #0
-__all__ = ['GROUPS', 'SCENE', 'scene_classification', 'within', 'means', 'self_distance', 'grouped', 'labels']
+__all__ = ['GROUPS', 'SCENE', 'scene_classification', 'self_distance', 'grouped', 'labels']
 
 # %% ../../nbs/30_visual/scene_classification.ipynb #19e7a120
-GROUPS = tuple(dict.fromkeys(p.split("_")[0] for p in PROMPTS))         # place, style, topic, mood
+GROUPS = tuple(SETS)            # place, style, topic, mood
 SCENE = {"length": "s", "shots": "count", "cohesion": "1", "step": "1"}
 _NULL: dict[str, Any] = {"nullable": True, "zero_ok": True}
 _OUTPUTS = [
     Array("scene_measure", ("scene", "metric"), unit=tuple(SCENE.values()), labels={"metric": tuple(SCENE)}, pool=("mean",), **_NULL,
-          doc="length; number of shots; mean cosine between its pictures and their mean; 1 less the cosine between its mean and that of the scene before"),
+          doc="length; number of shots; mean cosine of two of its pictures; 1 less the cosine between its mean and that of the scene before"),
     Array("label", ("scene", "group"), "int32", unit="id", labels={"group": GROUPS},
           doc="the phrase of each set that describes the scene best: index into PROMPTS; -1 without scores"),
     Array("certainty", ("scene", "group", "measure"), labels={"group": GROUPS, "measure": ("share", "margin")}, pool=("mean",), **_NULL,
@@ -49,51 +51,28 @@ def scene_classification(
 ) -> Arrays:                                    # the arrays above
     "Scenes: neighbouring shots that belong together, and what each of them shows."
     start, end = shots.shot_start_s, shots.shot_end_s
-    of_frame = within(images.times_s, start)
+    of_frame = shot_of(images.times_s, start)
     near = float(np.clip(spread * self_distance(images.embedding, of_frame), least, most))
-    scene = grouped(means(images.embedding, of_frame, len(start)), start, end, near, look_s)
+    scene = grouped(unit(sums(images.embedding, of_frame, len(start))), start, end, near, look_s)
     first = np.flatnonzero(np.diff(scene, prepend=-1))
     edges, n = np.append(start[first], end[-1]), len(first)
-    v = means(images.embedding, scene[of_frame], n)
-    close = np.einsum("ij,ij->i", images.embedding, v[scene[of_frame]])
-    count = np.bincount(scene[of_frame], minlength=n)
-    cohesion = np.where(count > 0, np.bincount(scene[of_frame], close, n) / np.maximum(count, 1), np.nan)
-    step = np.concatenate([[np.nan], 1 - np.einsum("ij,ij->i", v[1:], v[:-1])])
+    v = unit(sums(images.embedding, scene[of_frame], n))
+    step = np.concatenate([[np.nan], 1 - (v[1:] * v[:-1]).sum(1)])
     length = np.diff(edges)
     total = float(length.sum())
-    return {"scene_measure": np.column_stack([length, np.bincount(scene), cohesion, step]).astype(np.float32),
+    return {"scene_measure": np.column_stack([length, np.bincount(scene), cohesion(images.embedding, scene[of_frame], n), step]).astype(np.float32),
             "summary": np.array([n, length.max() / total if total > 0 else 1.0], np.float32), "scene_of_shot": scene,
             "scene_start_s": edges[:-1], "scene_end_s": edges[1:], **labels(prompts, edges[:-1], length)}
 
 # %% ../../nbs/30_visual/scene_classification.ipynb #f5c2a2b9
-def within(
-    times_s: np.ndarray,        # [frame] s
-    start: np.ndarray,          # [interval] s – increasing, without gaps
-) -> np.ndarray:                # [frame] int64 – number of the interval
-    "The interval in which each moment lies."
-    return np.searchsorted(start, times_s, side="right").clip(1) - 1
-
-
-def means(
-    vectors: np.ndarray,        # [frame, feature] of unit length
-    of: np.ndarray,             # [frame] number of the group
-    n: int,                     # groups
-) -> np.ndarray:                # [group, feature] float64 of unit length; NaN for a group without a frame
-    "The direction of each group's mean."
-    total = np.zeros((n, vectors.shape[1]))
-    np.add.at(total, of, vectors)
-    length = np.linalg.norm(total, axis=1, keepdims=True)
-    return np.where(length > 0, total / np.maximum(length, 1e-12), np.nan)
-
-
 def self_distance(
     vectors: np.ndarray,        # [frame, feature] of unit length, in order
     of: np.ndarray,             # [frame] number of the shot, not decreasing
 ) -> float:                     # median of 1 less the cosine; 0 when no shot has two frames
     "How far the halves of a shot are apart."
     at = np.split(np.arange(len(of)), np.flatnonzero(np.diff(of)) + 1)
-    halves = [means(vectors[i], 2 * np.arange(len(i)) // len(i), 2) if len(i) > 1 else None for i in at]
-    return float(np.median([1 - a @ b for a, b in (h for h in halves if h is not None)] or [0.0]))
+    halves = [unit(sums(vectors[i], 2 * np.arange(len(i)) // len(i), 2)) for i in at if len(i) > 1]
+    return float(np.median([1 - a @ b for a, b in halves] or [0.0]))
 
 # %% ../../nbs/30_visual/scene_classification.ipynb #5caa7c1b
 def grouped(
@@ -123,14 +102,9 @@ def labels(
     label = np.full((n, len(GROUPS)), -1, np.int32)
     certainty, share = np.full((n, len(GROUPS), 2), np.nan, np.float32), np.full(len(PROMPTS), np.nan, np.float32)
     if prompts is None or prompts.empty: return {"label": label, "certainty": certainty, "time_share": share}
-    of = within(prompts.times_s, start)
-    score = np.zeros((n, len(PROMPTS)))
-    np.add.at(score, of, prompts.score)
-    count = np.bincount(of, minlength=n)
-    known = count > 0
-    score /= np.maximum(count, 1)[:, None]
-    for g, group in enumerate(GROUPS):
-        members = np.array([i for i, p in enumerate(PROMPTS) if p.startswith(f"{group}_")])
+    score = means(prompts.score, shot_of(prompts.times_s, start), n)
+    known = ~np.isnan(score[:, 0])
+    for g, members in enumerate(map(np.array, SETS.values())):
         ranked = np.argsort(-score[:, members], 1, kind="stable")
         label[known, g] = members[ranked[known, 0]]
         top = np.take_along_axis(score[:, members], ranked[:, :2], 1)

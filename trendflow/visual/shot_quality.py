@@ -14,12 +14,13 @@ from ..core.roles import depth, face_landmarks, shots
 from ..core.sampling import Budget, Sample
 from ..core.sources import Frames
 from ..kit.brisque import load_brisque
+from ..kit.groups import means, shot_of
 from ..kit.image import LIGHT, luma, shared, shrink
 from ..kit.models import Models
 
 # %% auto #0
 __all__ = ['METRICS', 'shot_quality', 'at_scale', 'blur', 'sharpness', 'noise', 'chroma_noise', 'exposure', 'local_contrast',
-           'cast', 'haze', 'blockiness', 'banding', 'focus_separation', 'by_shot']
+           'cast', 'haze', 'blockiness', 'banding', 'focus_separation']
 
 # %% ../../nbs/30_visual/shot_quality.ipynb #e411c37a
 METRICS = ("blur", "sharpness", "noise", "chroma_noise", "under_share", "over_share", "exposure", "contrast", "local_contrast", "cast", "haze",
@@ -30,7 +31,8 @@ _UNITS = tuple("deg" if name == "cast" else "1" for name in METRICS)
 _OUTPUTS = [
     Array("measure", ("frame", "metric"), unit=_UNITS, labels={"metric": METRICS}, nullable=True, zero_ok=True, pool=("mean",), token="mean",
           doc="blur 0 to 1; sharpness log10 of gradient energy over variance; noise as share of white; shares below level 16 and above 239; exposure log2 over middle "
-              "grey; luma deviation in all and locally; cast from grey; dark channel 0 to 1; grid excess; band steps in levels; BRISQUE 0 best to 100"),
+              "grey; luma deviation in all and locally; cast from grey; dark channel 0 to 1; grid excess; band steps in levels; BRISQUE 0 best to 100; "
+              "sharpness and exposure of the largest face; sharpness near less far"),
     Array("shot_measure", ("shot", "metric"), unit=_UNITS, labels={"metric": METRICS}, nullable=True, zero_ok=True, pool=("std",),
           doc="mean of each measure over the frames of the shot; NaN for a shot without frames"),
 ]
@@ -54,7 +56,8 @@ def shot_quality(
         out[i] = (blur(fixed), sharpness(fixed), noise(grey), chroma_noise(frame), *light, local_contrast(grey), cast(small), haze(small), blockiness(grey),
                   banding(grey), model.score(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)), *_face(fixed, grey, boxes[i]), focus_separation(fixed, maps.get(i)))
         if light[3] < _BLANK: out[i, _OF_A_PICTURE] = np.nan
-    return {"measure": out, "shot_measure": by_shot(out, frames.times_s, shots.shot_start_s)}
+    of_shot = means(out, shot_of(frames.times_s, shots.shot_start_s), len(shots.shot_start_s))
+    return {"measure": out, "shot_measure": of_shot.astype(np.float32)}
 
 # %% ../../nbs/30_visual/shot_quality.ipynb #bb5fae15
 _SIDE = 640                     # px
@@ -234,16 +237,3 @@ def focus_separation(
     mask = cv2.inRange(cv2.resize(near.astype(np.float32), grey.shape[::-1]), 0.5, 2.0)
     if not 0.1 < cv2.countNonZero(mask) / mask.size < 0.9: return np.nan
     return sharpness(grey, mask) - sharpness(grey, 255 - mask)
-
-# %% ../../nbs/30_visual/shot_quality.ipynb #439afe16
-def by_shot(
-    values: np.ndarray,                 # [frame, metric] – NaN where absent
-    times_s: np.ndarray,                # [frame] s
-    start_s: np.ndarray,                # [shot] s – increasing
-) -> np.ndarray:                        # [shot, metric] float32 – NaN where there is nothing
-    "Mean of each measure within each shot."
-    shot, there = (np.searchsorted(start_s, times_s, side="right") - 1).clip(0), ~np.isnan(values)
-    count, total = np.zeros((len(start_s), values.shape[1])), np.zeros((len(start_s), values.shape[1]))
-    np.add.at(count, shot, there)
-    np.add.at(total, shot, np.where(there, values, 0))
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)

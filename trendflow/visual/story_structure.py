@@ -27,7 +27,8 @@ SUMMARY = {"energy_mean": "1", "energy_range": "1", "trend": "1", "hook_energy":
 _NULL: dict[str, Any] = {"nullable": True, "zero_ok": True}
 _OUTPUTS = [
     Array("curve", ("step", "part"), size={"step": STEPS}, labels={"part": PARTS}, **_NULL,
-          doc="energy and its parts in 64 equal parts of the video, 0 nothing happens, 0.5 the amount that half_… states, 1 without end; NaN for cutting without shots"),
+          doc="energy and its parts in 64 equal parts of the video, 0 nothing happens, 0.5 the amount that half_… states, 1 without end; "
+              "NaN for cutting without shots, for motion when no pair has a value"),
     Array("quarter_energy", ("quarter",), labels={"quarter": ("first", "second", "third", "last")}, pool=("value",), doc="mean energy in each quarter, 0 to 1"),
     Array("summary", ("metric",), unit=tuple(SUMMARY.values()), labels={"metric": tuple(SUMMARY)}, pool=("value",), **_NULL,
           doc="energy: mean, 90th less 10th percentile, rise from begin to end; the opening, and the opening less the rest; the highest point: time as share, energy, "
@@ -60,7 +61,7 @@ def story_structure(
     if end_s < span_s or len(images.times_s) < 2: return Empty("video_too_short")
     n = max(2, round(end_s))
     at = (np.arange(n) + 0.5) * end_s / n
-    events = None if shots is None else (shots.event_start_s + shots.event_end_s) / 2
+    events = None if shots is None or shots.empty else (shots.event_start_s + shots.event_end_s) / 2
     raw = {"change": change(images.times_s, images.embedding, at, span_s), "motion": movement(motion.times_s + motion.dt_s / 2, motion.flow_mean, at, span_s),
            "cutting": np.full(n, np.nan) if events is None else cutting(events, at, end_s)}
     parts = np.stack([raw[p] / (raw[p] + half) for p, half in zip(PARTS[1:], (half_change, half_motion, half_cutting))], 1)
@@ -83,7 +84,7 @@ def change(
 ) -> np.ndarray:                # [time] float64 – 1 less the cosine, 0 to 2
     "How different the picture is at the two ends of a span around each moment."
     start = np.clip(at - span_s / 2, times_s[0], max(times_s[-1] - span_s, times_s[0]))
-    first, last = (abs(times_s[None] - t[:, None]).argmin(1) for t in (start, start + span_s))
+    first, last = (np.searchsorted((times_s[1:] + times_s[:-1]) / 2, t) for t in (start, start + span_s))        # the nearest frame
     last = np.maximum(last, np.minimum(first + 1, len(times_s) - 1))
     first = np.minimum(first, last - 1)
     return np.maximum(1 - np.einsum("ij,ij->i", embedding[first], embedding[last]).astype(float), 0)
@@ -154,8 +155,9 @@ def peaks_of(
     _, _, left, right = peak_widths(walled, top, 0.5, (found["prominences"], found["left_bases"], found["right_bases"]))
     step = at[1] - at[0]
     start, end = ((np.clip(x, 0.5, len(energy) + 0.5) - 0.5) * step for x in (left, right))
-    return {"event_start_s": start, "event_end_s": end, "peak_height": walled[top].astype(np.float32), "peak_prominence": found["prominences"].astype(np.float32),
-            "time": float(at[top[0] - 1]) if len(top) else np.nan}
+    order = np.argsort(start, kind="stable")        # a high hill may begin before a small one on its slope
+    return {"event_start_s": start[order], "event_end_s": end[order], "peak_height": walled[top][order].astype(np.float32),
+            "peak_prominence": found["prominences"][order].astype(np.float32), "time": float(at[top[0] - 1]) if len(top) else np.nan}
 
 # %% ../../nbs/30_visual/story_structure.ipynb #085f72b5
 def resampled(

@@ -11,6 +11,7 @@ from ..core.axes import Array
 from ..core.columns import time_weights
 from ..core.contract import Arrays, component
 from ..core.roles import image_embeddings, shots
+from ..kit.groups import shot_of
 
 # %% auto #0
 __all__ = ['SUMMARY', 'uniqueness', 'mean_similarity', 'n_distinct', 'likeness', 'alike_from', 'repetition']
@@ -37,7 +38,7 @@ def uniqueness(
     "How much the video repeats itself, and how many different pictures it has."
     vectors, times_s = image_embeddings.embedding, image_embeddings.times_s
     weights = time_weights(times_s)
-    shot = None if shots is None or not len(shots.shot_start_s) else np.searchsorted(shots.shot_start_s, times_s, side="right") - 1
+    shot = None if shots is None or not len(shots.shot_start_s) else shot_of(times_s, shots.shot_start_s)
     before = likeness(vectors, np.zeros(len(vectors), int) if shot is None else shot)
     change = np.full(len(vectors), np.nan, np.float32)
     change[:-1] = (1 - (vectors[1:] * vectors[:-1]).sum(1)) / np.diff(times_s)

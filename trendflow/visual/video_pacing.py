@@ -13,6 +13,7 @@ from ..core.artifact import Artifact
 from ..core.axes import Array
 from ..core.contract import Arrays, component
 from ..core.roles import TRANSITIONS, image_embeddings, motion, shots
+from ..kit.groups import means, shot_of
 
 # %% auto #0
 __all__ = ['SUMMARY', 'SIGNALS', 'CHANGE', 'video_pacing', 'soft_share', 'regularity', 'busiest', 'acceleration', 'shot_motion',
@@ -111,16 +112,10 @@ def shot_motion(
     m: motion | None,           # movement per pair; None when absent
 ) -> np.ndarray:                # [shot, part] float32 width/s – flow and residual; NaN where there is nothing
     "Mean movement within each shot."
-    out = np.full((len(start), 2), np.nan, np.float32)
-    if m is None or not len(m.times_s): return out
-    shot = np.searchsorted(start, m.times_s, side="right") - 1
-    inside = (shot >= 0) & (m.times_s + m.dt_s <= end[shot] + 1e-6)
-    for part, values in enumerate((m.flow_mean, m.residual_mean)):
-        used = inside & ~np.isnan(values)
-        count = np.bincount(shot[used], minlength=len(start))
-        total = np.bincount(shot[used], weights=values[used], minlength=len(start))
-        out[:, part] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return out
+    if m is None or not len(m.times_s): return np.full((len(start), 2), np.nan, np.float32)
+    shot = shot_of(m.times_s, start)
+    inside = m.times_s + m.dt_s <= end[shot] + 1e-6
+    return means(np.where(inside[:, None], np.column_stack([m.flow_mean, m.residual_mean]), np.nan), shot, len(start)).astype(np.float32)
 
 
 def rank_correlation(
