@@ -179,8 +179,7 @@ def test_delete_leaves_nothing(place: Path, tmp_path: Path) -> None:
 def test_ctrl_c_leaves_no_leftovers_and_the_next_call_goes_on(place: Path, tmp_path: Path) -> None:
     command = [str(Path(sys.executable).with_name("trendflow")), "run", str(samples.clip()), "--profile", str(place / "p.yaml"), "--store", str(tmp_path / "store"), "-q"]
     child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    while child.poll() is None and not (tmp_path / "store_work").exists(): time.sleep(0.01)
-    time.sleep(0.2)
+    while child.poll() is None and not list((tmp_path / "store_work").glob("*/*/*/video/*.part")): time.sleep(0.002)       # in the middle of decoding
     os.killpg(child.pid, signal.SIGINT)
     err = child.communicate(timeout=60)[1]
     assert child.returncode == 130 and "goes on from here" in err and "Traceback" not in err

@@ -166,11 +166,14 @@ def test_distinct_keeps_the_first_of_any_two() -> None:
 LIFE = """
 import os, socket
 import numpy as np
+import mediapipe, scipy.linalg                      # importing may start a thread of a BLAS, whose number is the machine's affair
 before = set(os.listdir("/proc/self/task"))
-import mediapipe
 from trendflow.kit.models import Models
 from trendflow.providers.core_face_landmarks import _load, faces_of
-assert faces_of(Models(("face_landmarks",)).load("face_landmarks", _load), np.zeros((90, 90, 3), np.uint8), 6, 0.7) == []
+from trendflow.core import samples
+model = Models(("face_landmarks",)).load("face_landmarks", _load)
+assert faces_of(model, np.zeros((90, 90, 3), np.uint8), 6, 0.7) == []
+assert any(faces_of(model, frame, 6, 0.7) for frame in samples.frames("pictures", 8, (360, 640)))
 def filtered(t): return [l.split()[1] for l in open(f"/proc/self/task/{t}/status") if l.startswith("Seccomp:")][0] == "2"
 own = sorted(set(os.listdir("/proc/self/task")) - before)
 socket.socket().close()

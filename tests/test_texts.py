@@ -118,9 +118,11 @@ def test_absent_and_empty_are_two_things() -> None:
 
 
 def test_a_title_of_200_mb_is_absent_at_once() -> None:
-    start = time.process_time()
-    info = read_info({"title": "x" * 200_000_000, "view_count": 3})
-    assert time.process_time() - start < 1 and info.texts.title is None and info.meta.views == 3
+    title, start = "x" * 200_000_000, time.process_time()
+    assert len(title.encode()) == len(title)
+    once, start = time.process_time() - start, time.process_time()
+    info = read_info({"title": title, "view_count": 3})
+    assert time.process_time() - start < 20 * once + 0.5 and info.texts.title is None and info.meta.views == 3         # no more than a few passes
     assert info.texts.notes == ("title: 200000000 characters, at most 1000 can be meant; taken as absent",)
 
 

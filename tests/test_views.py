@@ -428,7 +428,7 @@ def test_importing_run_is_quick_and_light() -> None:
     out = [subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1], capture_output=True, text=True).stdout.split() for _ in range(5)]
     assert not out[0][2:], f"from trendflow import Run imports {out[0][2:]}"
     numpy_s, own_s = (min(float(o[i]) for o in out) for i in (0, 1))
-    assert own_s < 1.5 * numpy_s
+    assert own_s < 3 * numpy_s          # 0.5 on a quiet machine
 
 
 def test_matplotlib_waits_until_a_picture_is_asked_for(run: Run) -> None:

@@ -115,10 +115,10 @@ def _load(
     def image(rgb: np.ndarray) -> Any: return mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(rgb))
 
     def make() -> tuple[Any, Any]:
-        made = offline(lambda: (vision.FaceDetector.create_from_options(inner), vision.FaceLandmarker.create_from_options(outer)))
-        for one in made: one.detect(image(np.zeros((64, 64, 3), np.uint8)))         # the last of its notices come with the first picture
+        made = vision.FaceDetector.create_from_options(inner), vision.FaceLandmarker.create_from_options(outer)
+        for one in made: one.detect(image(np.zeros((64, 64, 3), np.uint8)))         # starts the last of their threads
         return made
-    detector, landmarker = without_notices(make)
+    detector, landmarker = without_notices(lambda: offline(make))
     faces: list[Any] = []
 
     def look(rgb: np.ndarray) -> Any:                   # one more notice comes with the first face
