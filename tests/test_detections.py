@@ -273,7 +273,7 @@ def test_ultralytics_leaves_no_trace(tmp_path):
     import subprocess
     import sys
     code = """
-import os, socket, sys
+import os, socket, sys, warnings
 from pathlib import Path
 def refuse(*a, **k): raise AssertionError("the network was asked for")
 socket.getaddrinfo = socket.socket.connect = refuse
@@ -281,7 +281,7 @@ import cv2, numpy as np, torch
 from trendflow.kit.models import torchvision_here
 torchvision_here()
 state = lambda: (cv2.getNumThreads(), torch.get_num_threads(), np.get_printoptions()["linewidth"], torch.initial_seed(), np.random.get_state()[1][:4].tolist(),
-                 {k: v for k, v in os.environ.items() if not k.startswith("TORCHINDUCTOR")}, os.getcwd())
+                 {k: v for k, v in os.environ.items() if not k.startswith("TORCHINDUCTOR")}, os.getcwd(), torch._tensor_str.get_printoptions(), list(warnings.filters), torch.save)
 before = state()
 from trendflow.kit.yolo import load_yolo, ultralytics_here
 load_yolo({"a.pt": Path(sys.argv[1])})

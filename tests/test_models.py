@@ -273,3 +273,15 @@ def test_the_commands_for_models(cache: Path, tmp_path: Path, capsys: pytest.Cap
     file.write_bytes(b"y")
     os.utime(file, ns=(1, 1))
     assert call("verify")[:2] == (1, "ALTERED mine\n")
+
+
+def test_two_threads_that_hold_back_notices_leave_the_standard_error_as_it_was() -> None:
+    import time
+    before = os.fstat(2).st_ino
+    def held(start_s: float) -> None:
+        time.sleep(start_s)
+        models.without_notices(lambda: time.sleep(0.2))
+    both = [threading.Thread(target=held, args=(s,)) for s in (0.0, 0.1)]
+    for thread in both: thread.start()
+    for thread in both: thread.join()
+    assert os.fstat(2).st_ino == before

@@ -78,3 +78,11 @@ def test_two_that_stand_side_by_side_keep_their_numbers():
 def test_overlap_by_hand():
     assert overlap(np.array([[0, 0, 2, 2.0]]), np.array([[1, 1, 3, 3.0], [0, 0, 1, 1], [2, 2, 3, 3]])).tolist() == [[1 / 7, 1 / 4, 0]]
     assert overlap(np.zeros((1, 4)), np.zeros((1, 4))).tolist() == [[0]] and overlap(np.empty((0, 4)), np.zeros((2, 4))).shape == (0, 2)
+
+
+@pytest.mark.parametrize("step_s", [0.25, 1.0, 3.0, 10.0])
+def test_what_stands_still_is_followed_however_far_apart_the_frames_lie(step_s):
+    still, t = np.tile([0.1, 0.1, 0.4, 0.4], (9, 1)), step_s * np.arange(9)
+    assert follow(still, np.arange(9), np.zeros(9, int), t, np.empty(0)).tolist() == [0] * 9
+    gone = max(2, int(1.5 / step_s) + 1)                # frames without it: more than 1.5 s and more than a step and a half
+    assert follow(still[:2], np.array([0, gone]), np.zeros(2, int), t, np.empty(0)).tolist() == [0, 1]

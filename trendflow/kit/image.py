@@ -63,14 +63,15 @@ def shared(
 ) -> np.ndarray:            # read-only
     "What a function makes of one frame, made once for all components that look at it."
     global _size
-    name = (frames.store, int(frames.rows[i]), make.__name__, *how)
+    name = (frames.store, int(frames.rows[i]), make, *how)
     with _lock:
         if name in _kept:
             _kept.move_to_end(name)
             return _kept[name]
-    made = make(frames[i], *how).view()
+    frame = frames[i]
+    made = make(frame, *how)
     made.flags.writeable = False
-    if not frames.store: return made
+    if made is frame or not frames.store: return made          # what is as it was needs no second place
     with _lock:
         if name not in _kept: _size += made.nbytes
         _kept[name] = made

@@ -347,6 +347,7 @@ def onnx_session(
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 # %% ../../nbs/05_kit/models.ipynb #1798bf57
+_stderr = threading.RLock()                                     # there is one for the whole process
 _NOTICE = re.compile(rb"(INFO: |[IW]\d{4} |WARNING: )")         # of the logs of Google's C++ libraries
 
 
@@ -354,7 +355,7 @@ def without_notices(
     make: Callable[[], T],              # loads something
 ) -> T:                                 # what it made; raises what it raises
     "What a function makes, without the notices that native code writes to the standard error meanwhile."
-    with TemporaryFile() as held:
+    with _stderr, TemporaryFile() as held:
         before = os.dup(2)
         os.dup2(held.fileno(), 2)
         try: return make()

@@ -136,11 +136,12 @@ def suppress(
     most: float,                    # overlap above this is the same thing
 ) -> np.ndarray:                    # [kept] int64 – rows that stay, best first
     "Non-maximum suppression: a box that overlaps a better one goes."
-    order = np.argsort(-scores, kind="stable")
-    same = (overlap(boxes[order], boxes[order]) > most) & (kinds[order][:, None] == kinds[order])
-    keep = np.ones(len(order), bool)
-    for i in range(len(order)): keep[i + 1:] &= ~(same[i, i + 1:] & keep[i])
-    return order[keep]
+    left, keep = np.argsort(-scores, kind="stable"), []
+    while len(left):
+        best, left = left[:1], left[1:]
+        keep.append(int(best[0]))
+        left = left[(overlap(boxes[best], boxes[left])[0] <= most) | (kinds[left] != kinds[best])]
+    return np.array(keep, np.int64)
 
 # %% ../../nbs/05_kit/ssd.ipynb #84ffbf93
 def ssd(

@@ -8,18 +8,26 @@ from __future__ import annotations
 import numpy as np
 
 # %% auto #0
-__all__ = ['overlap', 'follow']
+__all__ = ['common', 'overlap', 'follow']
 
 # %% ../../nbs/05_kit/tracks.ipynb #651d9fc6
+def common(
+    a: np.ndarray,              # [box, corner] x0, y0, x1, y1 – any unit
+    b: np.ndarray,              # [other, corner] x0, y0, x1, y1 – the same unit
+) -> np.ndarray:                # [box, other] – area that lies in both
+    "Intersection."
+    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
+    return np.clip(high - low, 0, None).prod(2)
+
+
 def overlap(
     a: np.ndarray,              # [box, corner] x0, y0, x1, y1 – any unit
     b: np.ndarray,              # [other, corner] x0, y0, x1, y1 – the same unit
 ) -> np.ndarray:                # [box, other] float64 – area in common over area of both, 0 to 1
     "Intersection over union."
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    common = np.clip(high - low, 0, None).prod(2)
+    both = common(a, b)
     area_a, area_b = (np.clip(x[:, 2:] - x[:, :2], 0, None).prod(1) for x in (a, b))
-    return common / np.maximum(area_a[:, None] + area_b[None] - common, 1e-12)
+    return both / np.maximum(area_a[:, None] + area_b[None] - both, 1e-12)
 
 # %% ../../nbs/05_kit/tracks.ipynb #861d9161
 def follow(
@@ -31,12 +39,13 @@ def follow(
     *,
     least: float = 0.2,         # overlap below this is another thing
     reach: float = 0.5,         # widths and heights by which what is left over is grown on each side, for a second try
-    gap_s: float = 1.5,         # s – a track that is not seen for longer is over
+    gap_s: float = 1.5,         # s – a track that is not seen for longer, and for more than one and a half steps between frames, is over
 ) -> np.ndarray:                # [detection] int32 – number of the track, from 0 in the order in which they begin
     "The track of each detection."
     track = np.full(len(boxes), -1, np.int32)
     seen: dict[int, int] = {}                                       # track → its last detection
     speed: dict[int, np.ndarray] = {}                               # track → [corner] shares per second
+    gap_s = max(gap_s, 1.5 * float(np.median(np.diff(times_s)))) if len(times_s) > 1 else gap_s
     shot = np.searchsorted(cuts_s, times_s, side="right")
     for f in np.unique(frame):
         now, rows = times_s[f], np.flatnonzero(frame == f)

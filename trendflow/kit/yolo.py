@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -30,8 +31,9 @@ def ultralytics_here() -> SimpleNamespace:      # tasks: the builder; LetterBox,
     "Parts of Ultralytics, imported without network and without a file left behind."
     import cv2
     torchvision_here()
-    with _lock, TemporaryDirectory() as folder:
-        before, printing, threads = dict(os.environ), np.get_printoptions(), cv2.getNumThreads()
+    torch = single_threaded_torch()
+    with _lock, TemporaryDirectory() as folder, np.printoptions(), torch._tensor_str.printoptions(), warnings.catch_warnings():
+        before, save, threads = dict(os.environ), torch.save, cv2.getNumThreads()
         os.environ.update(YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false", YOLO_VERBOSE="false", YOLO_CONFIG_DIR=folder)
         try:
             from ultralytics.data.augment import LetterBox
@@ -42,7 +44,7 @@ def ultralytics_here() -> SimpleNamespace:      # tasks: the builder; LetterBox,
         finally:
             for name in os.environ.keys() - before.keys(): del os.environ[name]
             os.environ.update(before)
-            np.set_printoptions(**printing)
+            torch.save = save
             cv2.setNumThreads(threads)
     return SimpleNamespace(tasks=tasks, LetterBox=LetterBox, suppress=non_max_suppression, scale=scale_boxes)
 
@@ -108,7 +110,8 @@ def load_yolo(
     files: dict[str, Path],         # files of the model, one of them a .pt
 ) -> SimpleNamespace:               # model: the network; lock: for one caller at a time; parts: of ultralytics_here
     "The network of a checkpoint with the 80 classes of COCO. Raises UsageError."
-    path = next(p for n, p in files.items() if n.endswith(".pt"))
+    path = next((p for n, p in files.items() if n.endswith(".pt")), None)
+    if path is None: raise UsageError(f"yolo: {sorted(files)} is no checkpoint. Pin a .pt file of Ultralytics.")
     torch, stored = single_threaded_torch(), checkpoint_model(path)
     plan, names = checked_plan(stored.yaml, path.name), getattr(stored, "names", {})
     names = [str(n).replace(" ", "_") for n in (names.values() if isinstance(names, dict) else names)]

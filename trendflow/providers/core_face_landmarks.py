@@ -22,7 +22,7 @@ from ..core.sampling import Budget, Sample
 from ..core.sources import Frames
 from ..kit.models import Models, without_notices
 from ..kit.offline import offline
-from ..kit.tracks import follow, overlap
+from ..kit.tracks import common, follow, overlap
 
 # %% auto #0
 __all__ = ['LARGEST', 'core_face_landmarks', 'windows', 'distinct', 'places', 'movements', 'pose', 'around', 'face_at',
@@ -60,9 +60,8 @@ def core_face_landmarks(
     if not n_faces.any(): return Empty("no_faces_in_video")
     row = np.repeat(np.arange(len(found), dtype=np.int32), n_faces)
     faces = {name: np.stack([face[name] for f in found for face in f]) for name in ("box", "landmark", "blendshape", "pose", "score")}
-    step_s = float(np.median(np.diff(frames.times_s))) if len(frames) > 1 else 0.0
     cuts_s = shots.shot_start_s[1:] if shots is not None else np.empty(0)
-    track = follow(faces["box"], row, np.zeros(len(row), int), frames.times_s, cuts_s, gap_s=max(1.5, 1.5 * step_s))
+    track = follow(faces["box"], row, np.zeros(len(row), int), frames.times_s, cuts_s)
     largest = np.full((len(found), len(LARGEST)), np.nan, np.float32)
     for i, f in enumerate(found):
         if f: largest[i] = summary(f[0]["box"], f[0]["blendshape"], f[0]["pose"])
@@ -87,11 +86,10 @@ def distinct(
 ) -> np.ndarray:                    # [kept] int64 – rows that stay, in their order
     "Boxes that do not repeat an earlier one."
     kept: list[int] = []
-    area = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(1)
-    for i, box in enumerate(boxes):
-        low, high = np.maximum(box[:2], boxes[kept, :2]), np.minimum(box[2:], boxes[kept, 2:])
-        common = np.clip(high - low, 0, None).prod(1)
-        if (common <= most * np.minimum(area[i], area[kept])).all(): kept.append(i)
+    both = common(boxes, boxes)
+    area = both.diagonal()
+    for i in range(len(boxes)):
+        if (both[i, kept] <= most * np.minimum(area[i], area[kept])).all(): kept.append(i)
     return np.array(kept, int)
 
 # %% ../../nbs/20_providers/core_face_landmarks.ipynb #b3fb9e50
@@ -109,7 +107,7 @@ def _load(
     "The model, made offline."
     import mediapipe
     task, vision, base = files["face_landmarker.task"], mediapipe.tasks.vision, mediapipe.tasks.BaseOptions
-    inner = vision.FaceDetectorOptions(base_options=base(model_asset_buffer=ZipFile(task).read("face_detector.tflite")))
+    with ZipFile(task) as bundle: inner = vision.FaceDetectorOptions(base_options=base(model_asset_buffer=bundle.read("face_detector.tflite")))
     outer = vision.FaceLandmarkerOptions(base_options=base(model_asset_path=str(task)), num_faces=2, output_face_blendshapes=True,
                                          output_facial_transformation_matrixes=True)
     def image(rgb: np.ndarray) -> Any: return mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(rgb))

@@ -17,7 +17,7 @@ from ..core.sampling import Budget, Sample
 from ..core.sources import Frames
 from ..kit.models import Models
 from ..kit.ssd import load_ssd, ssd, suppress
-from ..kit.tracks import follow
+from ..kit.tracks import common, follow
 
 # %% auto #0
 __all__ = ['GROUPS', 'AREA', 'core_object_detections', 'one_thing_once', 'group_counts', 'areas']
@@ -83,8 +83,8 @@ def one_thing_once(
 
 def _crowd(box: np.ndarray, score: np.ndarray, kind: np.ndarray) -> np.ndarray:
     "Which boxes only hold others of their class."
-    common = np.clip(np.minimum(box[:, None, 2:], box[None, :, 2:]) - np.maximum(box[:, None, :2], box[None, :, :2]), 0, None).prod(2)
-    inside = (common > 0.9 * (box[:, 2:] - box[:, :2]).prod(1)) & (kind[:, None] == kind) & (score[:, None] < score)        # [outer, inner]
+    both = common(box, box)
+    inside = (both > 0.9 * both.diagonal()) & (kind[:, None] == kind) & (score[:, None] < score)        # [outer, inner]
     return inside.sum(1) >= 3
 
 # %% ../../nbs/20_providers/core_object_detections.ipynb #1d5fa52b

@@ -37,7 +37,7 @@ def core_transnetv2(
     frames: Frames,                 # [frame, y, x, rgb] uint8, small
     models: Models,                 # transnetv2
     *,
-    threshold: float = 0.5,         # probability from which a frame is part of a transition
+    threshold: float = 0.5,         # probability above which a frame is part of a transition
     cut_frames: int = 2,            # a run of at most so many frames is a cut
 ) -> Arrays:                        # the arrays above
     "Transitions between shots as a network sees them, and the shots between them."
@@ -56,7 +56,7 @@ def core_transnetv2(
 # %% ../../nbs/20_providers/core_transnetv2.ipynb #47625c0b
 def runs(
     probability: np.ndarray,        # [frame, head] float32 – from shot_ends
-    threshold: float = 0.5,         # probability from which a frame is part of a transition
+    threshold: float = 0.5,         # probability above which a frame is part of a transition
     cut_frames: int = 2,            # a run of at most so many frames is a cut
 ) -> list[Boundary]:                # in order, none overlaps another
     "Runs of frames that are part of a transition."

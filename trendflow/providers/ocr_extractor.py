@@ -23,6 +23,7 @@ from ..core.sources import Frames
 from ..kit.assets import asset
 from ..kit.image import luma
 from ..kit.models import Models
+from ..kit.tracks import overlap
 from ..kit.words import characters, fold, phrase_counts, scripts, upper_share, words
 
 # %% auto #0
@@ -160,13 +161,6 @@ def same_picture(
     return bool(part.max() <= max(3.0, 0.2 * a.std()))
 
 
-def _overlap(rect: np.ndarray, others: np.ndarray) -> np.ndarray:
-    "Intersection over union of a box with others."
-    sides = np.minimum(rect[2:], others[:, 2:]) - np.maximum(rect[:2], others[:, :2])
-    common = np.clip(sides, 0, None).prod(1)
-    return common / (np.prod(rect[2:] - rect[:2]) + (others[:, 2:] - others[:, :2]).prod(1) - common)
-
-
 def same_lines(
     frames: Frames,                 # [frame, y, x, rgb] uint8
     quads: list[list[np.ndarray]],  # [frame] of lines
@@ -176,7 +170,7 @@ def same_lines(
     for frame, found in zip(frames, quads):
         out.append([])
         for rect in map(_rect, found):
-            near = np.flatnonzero(_overlap(rect, rects) >= 0.5)[::-1]       # the latest first
+            near = np.flatnonzero(overlap(rect[None], rects)[0] >= 0.5)[::-1]       # the latest first
             old = next((int(n) for n in near if same_picture(patches[n], _patch(frame, rects[n]))), len(patches))
             if old == len(patches): rects, patches = np.vstack([rects, rect]), [*patches, _patch(frame, rect)]
             out[-1].append(old)

@@ -75,7 +75,7 @@ def _boxed(ax: Axes, box: np.ndarray, left: float, wide: float, color: str, text
     "One box in a still, with its name above it, or inside when there is no room."
     x0, y0, x1, y1 = box
     ax.add_patch(Rectangle((left + x0 * wide, 1 - y1), (x1 - x0) * wide, y1 - y0, fill=False, edgecolor=color, linewidth=1.1))
-    if text: ax.text(left + (x0 + 0.01) * wide, min(1 - y0 + 0.01, 0.9), text, color="white", fontsize=6.5, va="bottom", clip_on=True, path_effects=_GLOW)
+    if text: ax.text(left + (x0 + 0.01) * wide, min(1 - y0 + 0.01, 0.9), text, color="white", fontsize=6.5, va="bottom", clip_on=True, parse_math=False, path_effects=_GLOW)
 
 
 def stills(
@@ -173,5 +173,5 @@ def lines_track(
         room = int(max((duration_s - start) * inch, start * inch) / 0.062)
         said = said if len(said) <= room else said[:max(room - 1, 1)] + "…"
         late = (duration_s - start) * inch < 0.062 * len(said)
-        ax.text(end if late else start, -lane + 0.12, said, fontsize=6.5, va="bottom", ha="right" if late else "left", color=p.INK)
+        ax.text(end if late else start, -lane + 0.12, said, fontsize=6.5, va="bottom", ha="right" if late else "left", color=p.INK, parse_math=False)
     ax.set_ylim(-max(len(order) - 1, 0) - 0.45, 0.95)

@@ -15,7 +15,7 @@ from ..core.columns import time_weights
 from ..core.contract import Arrays, component
 from ..core.sampling import Budget, Sample
 from ..core.sources import Frames
-from ..kit.image import BT709, LIGHT, luma, shrink
+from ..kit.image import BT709, LIGHT, luma, shared, shrink
 
 # %% auto #0
 __all__ = ['TONE', 'COLOR', 'HUES', 'color_light', 'tone', 'mean_light', 'warmth', 'color_temperature', 'saturation',
@@ -56,10 +56,10 @@ def color_light(
            "color_temperature": np.empty(n, np.float32), "hue_share": np.empty((n, len(HUES)), np.float32)}
     vectors, thumbs = np.empty(n, complex), []
     for i, frame in enumerate(frames):
-        small = shrink(frame, 160)
+        small = shared(frames, i, shrink, 160)
         light = mean_light(frame)
         share, vectors[i], spread = hues(small, grey_below)
-        out["tone"][i], out["hue_share"][i], out["color_temperature"][i] = tone(frame), share, color_temperature(light)
+        out["tone"][i], out["hue_share"][i], out["color_temperature"][i] = tone(shared(frames, i, luma)), share, color_temperature(light)
         out["color"][i] = (float(BT709[0] @ light), warmth(light), saturation(small), colorfulness(small), spread)
         thumbs.append(shrink(small, 32))
     swatches, shares = palette(np.stack(thumbs), time_weights(frames.times_s))
@@ -70,10 +70,9 @@ _LEVELS = np.arange(256) / 255
 
 
 def tone(
-    frame: np.ndarray,      # [y, x, rgb] uint8
+    grey: np.ndarray,       # [y, x] uint8 – luma
 ) -> np.ndarray:            # [metric] float32 – see TONE, 0 to 1
     "How light and how contrasty a frame is."
-    grey = luma(frame)
     share = cv2.calcHist([grey], [0], None, [256], [0, 256])[:, 0].astype(float) / grey.size
     mean, up_to = share @ _LEVELS, np.cumsum(share)
     small = shrink(grey, 160).astype(np.float32) / 255

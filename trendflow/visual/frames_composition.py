@@ -94,14 +94,15 @@ def symmetry(
 # %% ../../nbs/30_visual/frames_composition.ipynb #89801f38
 def attention(
     tiny: np.ndarray,               # [y, x] uint8 – luma, long side 64
-) -> tuple[float, float, float]:    # centre to the right, below, -0.5 to 0.5; spread around it, 0 to 0.71; NaN for a blank picture
+) -> tuple[float, float, float]:    # centre to the right, below, -0.5 to 0.5; spread around it, 0 to 0.71; NaN for a blank picture, and for one pattern all over
     "Where a picture draws the eye."
     if tiny.std() < 2: return np.nan, np.nan, np.nan
-    spectrum = np.fft.fft2(tiny.astype(np.float64))
-    logs = np.log(abs(spectrum) + 20)                                # the noise of rounding: pictures without grain have zeros
+    spectrum, noise = np.fft.fft2(tiny.astype(np.float64)), 20.0     # of rounding: a picture without grain has zeros, whose phase is chance
+    logs = np.log(abs(spectrum) + noise)
     unusual = logs - cv2.blur(logs, (3, 3), borderType=cv2.BORDER_REFLECT)
-    map_ = abs(np.fft.ifft2(np.exp(unusual + 1j * np.angle(spectrum)))) ** 2
+    map_ = abs(np.fft.ifft2(np.exp(unusual) * spectrum / np.maximum(abs(spectrum), noise))) ** 2
     map_ = cv2.GaussianBlur(map_, (0, 0), 2.5)
+    if map_.std() < 0.01 * map_.mean(): return np.nan, np.nan, np.nan
     weight = np.maximum(map_ - map_.mean(), 0)
     weight /= weight.sum()
     y, x = ((np.arange(n) + 0.5) / n - 0.5 for n in tiny.shape)
