@@ -77,6 +77,7 @@ class FramesDir:
     path: Path                              # <work>/<platform>/<video>/<run>
     metadata: dict[str, Any]                # metadata.json
     _stores: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    _names: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def components(self) -> list[str]: return sorted(k for k in self.metadata if k not in _FIELDS)
@@ -90,13 +91,16 @@ class FramesDir:
     def store(self, view: str) -> np.ndarray:       # [row, y, x, rgb] uint8, mapped; raises MissingInput or ContractError
         "The pictures of a view, as they lie on disk."
         if view not in self.views: raise MissingInput(f"frames: no view {view!r}, only {self.views}. A component must ask for it.")
-        if view not in self._stores: self._stores[view] = _mapped(self.path / VIDEO / f"{view}.npy", self.metadata["views"][view])
+        if view not in self._stores:
+            pixels = _mapped(path := self.path / VIDEO / f"{view}.npy", self.metadata["views"][view])
+            told = path.stat()
+            self._stores[view], self._names[view] = pixels, f"{told.st_dev}.{told.st_ino}.{told.st_mtime_ns}"
         return self._stores[view]
 
-    def store_id(self, view: str) -> str:           # differs when the store was written anew
+    def store_name(self, view: str) -> str:         # another one when the store was written anew
         "The name of a store: its file, and when it was made."
-        told = (self.path / VIDEO / f"{view}.npy").stat()
-        return f"{told.st_dev}.{told.st_ino}.{told.st_mtime_ns}"
+        self.store(view)
+        return self._names[view]
 
     def view(self, view: str) -> Frames:            # raises MissingInput when no component sampled this view
         "Every frame that a view holds."
@@ -109,7 +113,7 @@ class FramesDir:
         raise MissingInput(f"{component}: no frame_indices in metadata.json, only {self.components}. "
                            "Segment the video with this component in the profile; there is no fallback.")
 
-    def __getstate__(self) -> dict[str, Any]: return {"path": self.path, "metadata": self.metadata, "_stores": {}}
+    def __getstate__(self) -> dict[str, Any]: return {"path": self.path, "metadata": self.metadata, "_stores": {}, "_names": {}}
 
     def __repr__(self) -> str:
         views = ", ".join(f"{k} {v['rows']} of {v['width']}×{v['height']}" for k, v in self.metadata["views"].items())
@@ -128,7 +132,7 @@ def _frames(folder: FramesDir, view: str, union: list, second: list | None = Non
     rows = np.full(m["total_frames"], -1, "int64")
     rows[held] = np.arange(len(held))
     source, times = np.asarray(m["union_frame_indices_source"], "int32"), np.asarray(m["union_timestamps_sec"], "float64")
-    frames = Frames(folder.store(view), rows[at], source[at], at.astype("int32"), times[at], folder.duration_s, store=folder.store_id(view))
+    frames = Frames(folder.store(view), rows[at], source[at], at.astype("int32"), times[at], folder.duration_s, store=folder.store_name(view))
     if second is None: return frames
     to = np.asarray(second, "int64")
     return replace(frames, partner_rows=rows[to], partner_source_frame_indices=source[to], dt_s=np.asarray(dt_s, "float64"))

@@ -30,7 +30,7 @@ _BATCH = 4                      # pictures at once: CPU time per picture is the 
 @component(family="visual", kind="core", version="1.0.0", schema=1, provides=("image_embeddings", "prompt_scores"), models=("imagenet",),
            assets=("imagenet",), sampling=Sample(Budget(200, 400, 800, max_fps=2.0)), cost="cpu_heavy",
            source="EfficientNet-Lite0, Tan and Le 2019, Liu 2020; texts by ridge regression to the classifier, after Elhoseiny et al. 2013", outputs=[
-    Array("embedding", ("frame", "feature"), doc="the picture as a vector of unit length; no number is negative"),
+    Array("embedding", ("frame", "feature"), token="mean", doc="the picture as a vector of unit length; no number is negative"),
     Array("class_id", ("frame", "rank"), "int32", unit="id", size={"rank": RANKS}, doc="the likeliest classes of ImageNet, 0 to 999, likeliest first"),
     Array("class_probability", ("frame", "rank"), size={"rank": RANKS}, doc="their probabilities, 0 to 1"),
     Array("class_entropy", ("frame",), doc="how lost the network is: entropy over the 1000 classes, 0 sure to 1 no idea", pool=("mean", "std"), token="mean"),
