@@ -64,11 +64,11 @@ def telling(
     shot = np.searchsorted(edges, frames.times_s, side="right")
     middle = np.array([np.abs(frames.times_s[shot == s].mean() - t) for s, t in zip(shot, frames.times_s)]) if len(frames) else worth
     best = [max(np.flatnonzero(shot == s), key=lambda i: (worth[i], -middle[i])) for s in np.unique(shot)]
-    chosen = sorted(best, key=lambda i: -worth[i])[:n]
+    chosen = [int(i) for i in sorted(best, key=lambda i: -worth[i])[:n]]
     while len(chosen) < min(n, len(frames)):            # of equally good ones the one that is farthest from those chosen
         far = np.abs(frames.times_s[:, None] - frames.times_s[chosen]).min(axis=1)
-        chosen.append(max(set(range(len(frames))) - set(chosen), key=lambda i: (worth[i], far[i])))
-    return sorted(int(i) for i in chosen)
+        chosen.append(max((i for i in range(len(frames)) if i not in chosen), key=lambda i: (worth[i], far[i])))
+    return sorted(chosen)
 
 # %% ../../nbs/70_views/29_seen.ipynb #0047c025
 _GLOW = [withStroke(linewidth=2, foreground="#000000AA")]
