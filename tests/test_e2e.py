@@ -228,6 +228,11 @@ def test_killed_at_any_moment_the_next_call_finishes(tmp_path: Path, registry) -
     assert not left, f"leftovers: {left}"
 
 
+def test_ctrl_c_does_not_wait_for_a_component_that_looks_at_frames(tmp_path: Path, registry) -> None:
+    with pytest.raises(KeyboardInterrupt): run(tmp_path, {"toy_interrupted": {}})
+    assert not list(tmp_path.rglob("*.npz")), "it went on to its end"
+
+
 def test_two_at_once_do_the_work_once(tmp_path: Path, registry) -> None:
     from concurrent.futures import ThreadPoolExecutor
     with ThreadPoolExecutor(2) as pool: a, b = pool.map(lambda _: run(tmp_path), range(2))

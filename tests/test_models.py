@@ -8,6 +8,7 @@ import json
 import os
 import tarfile
 import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -247,7 +248,7 @@ def test_what_is_pinned_here_cannot_take_a_name_or_leave_the_cache(cache: Path, 
     (tmp_path / "w.bin").write_bytes(b"x")
     with pytest.raises(UsageError, match="the package has one"): models.pin("imagenet", {"w.bin": tmp_path / "w.bin"}, name="x", engine="torch")
     for key, name in (("../up", "w.bin"), ("ok", "../w.bin"), ("ok", ".hidden")):
-        with pytest.raises(UsageError, match="impossible names"): models.pin(key, {name: tmp_path / "w.bin"}, name="x", engine="torch")
+        with pytest.raises(UsageError, match="plain names"): models.pin(key, {name: tmp_path / "w.bin"}, name="x", engine="torch")
     cache.mkdir(exist_ok=True)
     (cache / models.OWN_LOCK).write_text('{"../up": {"name": "x", "version": "1", "what": "", "licence": "", "engine": "torch", "precision": "fp32", "files": {}, "sources": []}}')
     with pytest.raises(UsageError, match="cannot be names"): models.lock()
@@ -273,15 +274,31 @@ def test_the_commands_for_models(cache: Path, tmp_path: Path, capsys: pytest.Cap
     file.write_bytes(b"y")
     os.utime(file, ns=(1, 1))
     assert call("verify")[:2] == (1, "ALTERED mine\n")
+    code, _, said = call("pull", "mine")
+    assert code == 1 and "pinned on this machine" in said and "trendflow models add mine" in said and "MB/s" not in said
 
 
-def test_two_threads_that_hold_back_notices_leave_the_standard_error_as_it_was() -> None:
-    import time
-    before = os.fstat(2).st_ino
-    def held(start_s: float) -> None:
-        time.sleep(start_s)
-        models.without_notices(lambda: time.sleep(0.2))
-    both = [threading.Thread(target=held, args=(s,)) for s in (0.0, 0.1)]
-    for thread in both: thread.start()
-    for thread in both: thread.join()
-    assert os.fstat(2).st_ino == before
+def test_a_checkpoint_whose_files_share_a_name_or_whose_list_is_damaged_is_refused(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "w.bin").write_bytes(folder.encode())
+    with pytest.raises(SystemExit) as e: main(["models", "add", "mine", str(tmp_path / "a" / "w.bin"), str(tmp_path / "b" / "w.bin"), "--name", "x"])
+    assert e.value.code == 2 and "['w.bin'] twice" in capsys.readouterr().err and not list(cache.glob("mine-*"))
+    cache.mkdir(exist_ok=True)
+    (cache / models.OWN_LOCK).write_text("{")
+    with pytest.raises(UsageError, match="Mend or remove it"): models.pin("mine", {"w.bin": tmp_path / "a" / "w.bin"}, name="x", engine="torch")
+    assert (cache / models.OWN_LOCK).read_text() == "{"
+
+
+def test_the_standard_error_comes_back_when_two_threads_hold_it_at_once() -> None:
+    before, inside = os.fstat(2), threading.Event()
+
+    def first() -> None:
+        models.without_notices(lambda: (inside.set(), time.sleep(0.2)))
+
+    other = threading.Thread(target=first)
+    other.start()
+    inside.wait(5)
+    models.without_notices(lambda: time.sleep(0.4))
+    other.join()
+    assert os.path.samestat(before, os.fstat(2))

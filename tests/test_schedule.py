@@ -4,10 +4,14 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trendflow.core.errors import UsageError
 from trendflow.run.executor import Step, run_steps
+from trendflow.run.threads import limit_threads
 
 
 @st.composite
@@ -51,3 +55,19 @@ def test_an_error_ends_the_schedule_after_the_running_steps_have_ended() -> None
     with ThreadPoolExecutor(4) as pool, pytest.raises(ValueError, match="no"):
         run_steps(steps, lambda s: pool.submit(work, s), lambda s, f: f.result(), workers=4, give_up=lambda: given_up.append(1))
     assert ended == ["slow"] and given_up == [1]
+
+
+def test_a_limit_holds_until_the_last_video_has_ended_and_then_is_undone() -> None:
+    def now() -> tuple[int, int]: return cv2.getNumThreads(), torch.get_num_threads()
+    kept = now()
+    try:
+        cv2.setNumThreads(3), torch.set_num_threads(3)
+        before, first, second = now(), limit_threads(1), limit_threads(1)
+        first.__enter__()
+        second.__enter__()
+        with pytest.raises(UsageError, match="one limit at a time"), limit_threads(2): pass
+        first.__exit__(None, None, None)
+        assert now() == (1, 1)
+        second.__exit__(None, None, None)
+        assert now() == before != (1, 1)
+    finally: cv2.setNumThreads(kept[0]), torch.set_num_threads(kept[1])

@@ -21,12 +21,14 @@ from trendflow.core.framesdir import metadata_faults, open_frames_dir
 from trendflow.core.measure import measure
 from trendflow.core.registry import discover
 from trendflow.core.roles import motion, shots
+from trendflow.core.sources import Frames
 from trendflow.core.store import RunPaths
 from trendflow.views import panels, plots
 from trendflow.views.accessor import align, between, overlaps, per_shot
 from trendflow.views.backend import dataset
 from trendflow.views.browse import Run, table
 from trendflow.views.checks import all_checks
+from trendflow.views.seen import telling
 from weights import REASON, lacks
 
 CASES = [(c, name, check) for c in discover().values() for name, check in all_checks()]
@@ -435,3 +437,12 @@ def test_matplotlib_waits_until_a_picture_is_asked_for(run: Run) -> None:
     code = f"import sys; from trendflow import Run; r = Run.open({str(run.dir)!r}); repr(r), r._repr_html_(), r.artifact('shots'); " \
            "assert not {'pandas', 'xarray'} & set(sys.modules); r['shots'], r.table; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
+
+
+def test_stills_of_one_long_shot_are_spread_over_it() -> None:
+    n = 10
+    clip = Frames(np.zeros((n, 4, 4, 3), np.uint8), np.arange(n), np.arange(n, dtype=np.int32), np.arange(n, dtype=np.int32), np.arange(n, dtype=float), 10.0)
+    one_shot = xr.Dataset({"shot_start_s": ("shot", [0.0])})
+    chosen = telling(clip, {}, one_shot, 4)
+    assert chosen[0] == 0 and chosen[-1] == n - 1 and np.diff(chosen).max() <= 5
+    assert telling(clip, {}, one_shot, 40) == list(range(n))

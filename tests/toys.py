@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -53,6 +54,15 @@ with scratch_registry():
     def toy_hang(texts: Texts) -> dict:
         "Never comes back."
         while True: time.sleep(0.1)
+
+    @component(family="visual", kind="core", sampling=LOOK, axes={}, outputs=NUMBER)
+    def toy_interrupted(frames: Frames) -> dict:
+        "Looks for ten seconds, and the user presses Ctrl-C when it begins."
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(1000):
+            time.sleep(0.01)
+            frames[0]
+        return {"n": 1.0}
 
     @component(family="text", kind="text", outputs=NUMBER, cost="gpu")
     def toy_gpu_a(texts: Texts) -> dict:
@@ -111,4 +121,5 @@ def on_device() -> float:
     return 1.0
 
 
-ALL = {f.__name__: f for f in (toy_bright, toy_step, toy_fails, toy_after, toy_title, toy_crash, toy_hang, toy_gpu_a, toy_gpu_b, toy_slow, toy_flaky, toy_reads, toy_misreads)}
+ALL = {f.__name__: f for f in (toy_bright, toy_step, toy_fails, toy_after, toy_title, toy_crash, toy_hang, toy_gpu_a, toy_gpu_b, toy_slow, toy_flaky, toy_reads, toy_misreads,
+                               toy_interrupted)}

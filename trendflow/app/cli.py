@@ -326,6 +326,7 @@ def models_verify(keys: Keys = None, profile: OfProfile = None, as_json: AsJson 
     rows = [r for r in model_table(profile) if r["key"] in wanted or (not wanted and r["state"] != "absent")]
     if as_json: _give(rows)
     else:
+        if not rows: _say("no model is here")
         for r in rows: print(f"{'ok     ' if r['state'] == 'present' else r['state'].upper():8}{r['key']}")
     _end("ok" if all(r["state"] == "present" for r in rows) else "error")
 
@@ -339,5 +340,7 @@ def models_add(key: Annotated[str, typer.Argument(help="A new key, as a profile 
                licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "unknown") -> None:
     "Pin a checkpoint of your own, so that a profile can name it."
     from trendflow.kit.models import pin
+    names = [f.name for f in files]
+    if twice := sorted({n for n in names if names.count(n) > 1}): raise UsageError(f"model {key!r}: each file needs a name of its own, found {twice} twice. Rename one.")
     made = pin(key, {f.name: f for f in files}, name=name, engine=engine, version=version, licence=licence)
     print(f"{made.key}: {made.name} {made.version}, {made.size / 1e6:.1f} MB, {made.weights_digest[:12]}")

@@ -187,7 +187,7 @@ def _work(asked: Asked, redo: list[str], workers: int | None, isolate: bool, qui
 
 # %% ../../nbs/85_app/10_run_video.ipynb #5cc585c8
 def bar(
-    total: int,                                 # steps
+    total: float,                               # steps
     title: str,                                 # shown before it
     unit: str,                                  # what a step is
     quiet: bool = False,                        # no bar

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from .run_video import bar
 from ..core.errors import ModelUnavailable
 from ..kit.models import Model, known, origin, pull, states
 from ..run.profile import Settled, settle_profile
@@ -34,18 +35,17 @@ def pull_models(
     quiet: bool = False,                # no progress bar
 ) -> list[dict[str, Any]]:              # key, mb, done (present, fetched, or why not), needed; raises UsageError, ModelUnavailable
     "Bring models into the cache, with a bar over their sizes."
-    from tqdm.auto import tqdm
     needed = ({} if profile is None else settle_profile(profile).models) | dict.fromkeys(keys, True)
     chosen, out, said = [known(k) for k in needed], list[dict[str, Any]](), dict[str, str]()
-    with tqdm(total=round(sum(m.size for m in chosen) / 1e6, 1), unit="MB", disable=quiet, leave=False) as bar:
+    with bar(round(sum(m.size for m in chosen) / 1e6, 1), "models", "MB", quiet) as shown:
         def told(model: Model, what: str) -> None:
             said[model.key] = what
-            bar.set_description(f"{model.name}: {what}")
+            shown.set_description(f"{model.name}: {what}")
         for model in chosen:
             try: pull([model.key], told)
             except ModelUnavailable as e:
                 if needed[model.key]: raise
                 said[model.key] = str(e)
-            bar.update(round(model.size / 1e6, 1))
+            shown.update(round(model.size / 1e6, 1))
             out.append({"key": model.key, "mb": round(model.size / 1e6, 1), "done": said[model.key], "needed": needed[model.key]})
     return out

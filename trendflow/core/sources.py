@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ class Frames:
     partner_source_frame_indices: np.ndarray | None = None      # [frame] int32
     dt_s: np.ndarray | None = None                  # [frame] float64 s – time from a frame to its partner
     store: str = ""                                 # names the store on disk, so that what is made of a frame can be shared; "" shares nothing
+    stop: Event | None = None                       # once it is set, no frame is handed out any more: the run was given up
 
     def __post_init__(self) -> None:
         n = len(self.rows)
@@ -60,6 +62,7 @@ class Frames:
     def __iter__(self) -> Iterator[np.ndarray]: return (self[i] for i in range(len(self)))
 
     def _view(self, row: int) -> np.ndarray:
+        if self.stop is not None and self.stop.is_set(): raise InterruptedError("frames: the run was given up. Call it again: it goes on from here.")
         frame = self.pixels[row].view()
         frame.flags.writeable = False
         return frame

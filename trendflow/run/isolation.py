@@ -102,8 +102,8 @@ class IsolatedPool:
         self._all: list[_Worker] = []
         self._timeouts = timeouts or COSTS
 
-    def submit(self, fn: Callable[[Task], dict], task: Task) -> Future:
-        "Like an executor of threads; fn is run_task."
+    def submit(self, fn: Callable[..., dict], task: Task, stop: Any = None) -> Future:
+        "Like an executor of threads; fn is run_task. Workers are ended by `shutdown`, so nothing has to be stopped."
         return self._threads.submit(self._run, task)
 
     def _run(self, task: Task) -> dict[str, Any]:

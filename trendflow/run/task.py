@@ -9,7 +9,7 @@ import importlib
 import os
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
@@ -50,6 +50,7 @@ class Task:
 def gather(
     task: Task,                                 # what is to be measured
     c: Contract,                                # its declaration
+    stop: threading.Event | None = None,        # frames end when it is set
 ) -> dict[str, Any]:                            # parameter → source or artifact; raises MissingInput, ArtifactError
     "The inputs of a task."
     given: dict[str, Any] = {}
@@ -58,7 +59,7 @@ def gather(
         if i.kind != "source":
             fed = task.reads[i.name]
             given[i.name] = Artifact.open(task.paths.artifact(fed)) if fed else None
-        elif i.target == "frames": given[i.name] = open_frames_dir(folder).frames(c.id)
+        elif i.target == "frames": given[i.name] = replace(open_frames_dir(folder).frames(c.id), stop=stop)
         elif i.target == "audio": given[i.name] = open_audio(folder / "audio") or Empty("audio_missing_or_extract_failed")
         elif i.target == "segments":
             given[i.name] = open_segments(folder / "audio").get(c.windows.family if c.windows else "", Empty("audio_missing_or_extract_failed"))
@@ -84,6 +85,7 @@ def failure(
 # %% ../../nbs/60_run/12_task.ipynb #fae38583
 def run_task(
     task: Task,                                 # what is to be measured
+    stop: threading.Event | None = None,        # set when the run is given up: a component that looks at frames ends soon after
 ) -> dict[str, Any]:                            # entry of the manifest, without peak memory
     "Measure one component, write its artifact, and say how it went."
     entry: dict[str, Any] = {"name": task.component, "started_at": now(), "component_key": task.key}
@@ -93,7 +95,7 @@ def run_task(
         quotes = bool(c.raw_text) or any(i.target == "texts" for i in c.inputs)
         entry |= {"kind": c.kind, "producer_version": c.version, "schema_version": c.schema_version}
         for attempt in Retrying(stop=stop_after_attempt(3), wait=wait_exponential(0.5), retry=retry_if_exception_type(TRANSIENT), reraise=True):
-            with attempt: made = measure(c, gather(task, c), task.config, identity=task.identity, parts=task.parts, key=task.key)
+            with attempt: made = measure(c, gather(task, c, stop), task.config, identity=task.identity, parts=task.parts, key=task.key)
         write_artifact(made, task.paths.artifact(c.id))
         if task.retain_raw_text and made.raw_text: write_artifact(made.raw_text, task.paths.raw_text(c.id))
         entry |= {"status": made.status, "empty_reason": made.meta["empty_reason"], "device_used": made.meta["device_used"],

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 
 from threadpoolctl import threadpool_limits
+
+from ..core.errors import UsageError
 
 # %% auto #0
 __all__ = ['cores', 'limit_threads']
@@ -21,19 +25,39 @@ def cores() -> int:                     # at least 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+_guard, _limits = Lock(), Counter[int]()                # limit → how many ask for it now
+_undo: list[Callable[[], None]] = []                    # of the first one in
+
+
+def _limit(n: int) -> Callable[[], None]:
+    "Set a limit; what is given back undoes it."
+    import cv2
+    torch, before_cv2 = sys.modules.get("torch"), cv2.getNumThreads()
+    before_torch = torch.get_num_threads() if torch else cores()
+    pools = threadpool_limits(n)
+    cv2.setNumThreads(n)
+    if torch: torch.set_num_threads(n)
+
+    def undo() -> None:
+        pools.restore_original_limits()
+        cv2.setNumThreads(before_cv2)
+        if torch := sys.modules.get("torch"): torch.set_num_threads(before_torch)
+    return undo
+
+
 @contextmanager
 def limit_threads(
     n: int,                             # threads
-) -> Iterator[None]:                    # numeric libraries use at most n threads inside
-    "A limit for BLAS, OpenMP, OpenCV and torch, undone at the end."
-    import cv2
-    before_cv2 = cv2.getNumThreads()
-    torch = sys.modules.get("torch")
-    before_torch = torch.get_num_threads() if torch else 0
-    with threadpool_limits(n):
-        cv2.setNumThreads(n)
-        if torch: torch.set_num_threads(n)
-        try: yield
-        finally:
-            cv2.setNumThreads(before_cv2)
-            if torch := sys.modules.get("torch"): torch.set_num_threads(before_torch or cores())
+) -> Iterator[None]:                    # numeric libraries use at most n threads inside; raises UsageError for two limits at once
+    "A limit for BLAS, OpenMP, OpenCV and torch in this process, undone when the last one that asked for it has ended."
+    with _guard:
+        if _limits and n not in _limits: raise UsageError(f"limit_threads: one limit at a time, {n} asked for within {next(iter(_limits))}. Ask for the same.")
+        if not _limits: _undo.append(_limit(n))
+        _limits[n] += 1
+    try: yield
+    finally:
+        with _guard:
+            _limits[n] -= 1
+            if not +_limits:
+                _limits.clear()
+                _undo.pop()()

@@ -64,8 +64,11 @@ def telling(
     shot = np.searchsorted(edges, frames.times_s, side="right")
     middle = np.array([np.abs(frames.times_s[shot == s].mean() - t) for s, t in zip(shot, frames.times_s)]) if len(frames) else worth
     best = [max(np.flatnonzero(shot == s), key=lambda i: (worth[i], -middle[i])) for s in np.unique(shot)]
-    rest = sorted(set(range(len(frames))) - set(best), key=lambda i: -worth[i])
-    return sorted(int(i) for i in (sorted(best, key=lambda i: -worth[i]) + rest)[:n])
+    chosen = [int(i) for i in sorted(best, key=lambda i: -worth[i])[:n]]
+    while len(chosen) < min(n, len(frames)):            # of equally good ones the one that is farthest from those chosen
+        far = np.abs(frames.times_s[:, None] - frames.times_s[chosen]).min(axis=1)
+        chosen.append(max((i for i in range(len(frames)) if i not in chosen), key=lambda i: (worth[i], far[i])))
+    return sorted(chosen)
 
 # %% ../../nbs/70_views/29_seen.ipynb #0047c025
 _GLOW = [withStroke(linewidth=2, foreground="#000000AA")]
@@ -120,6 +123,7 @@ def things_track(
     p.frame_of(ax, "things", f"{len(np.unique(ds['track_id'].values))} followed", duration_s)
     ax.grid(False), ax.set_yticks([])
     kind, track = ds["class_id"].values, ds["track_id"].values
+    if not len(kind): return p.silent(ax, "none of the things that the model knows")
     t = spans(ds, "detection")
     shown = sorted(np.unique(kind), key=lambda k: -len(np.unique(t[kind == k, 0])))
     lanes = shown[:LANES] if len(shown) <= LANES else shown[:LANES - 1]
