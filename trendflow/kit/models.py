@@ -350,15 +350,15 @@ def onnx_session(
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 # %% ../../nbs/05_kit/models.ipynb #1798bf57
+_stderr = threading.RLock()                                     # there is one for the whole process
 _NOTICE = re.compile(rb"(INFO: |[IW]\d{4} |WARNING: )")         # of the logs of Google's C++ libraries
-_one_at_a_time = threading.RLock()      # the standard error belongs to the process
 
 
 def without_notices(
     make: Callable[[], T],              # loads something
 ) -> T:                                 # what it made; raises what it raises
     "What a function makes, without the notices that native code writes to the standard error meanwhile."
-    with _one_at_a_time, TemporaryFile() as held:
+    with _stderr, TemporaryFile() as held:
         before = os.dup(2)
         os.dup2(held.fileno(), 2)
         try: return make()
