@@ -302,3 +302,14 @@ def test_the_standard_error_comes_back_when_two_threads_hold_it_at_once() -> Non
     models.without_notices(lambda: time.sleep(0.4))
     other.join()
     assert os.path.samestat(before, os.fstat(2))
+
+
+def test_a_run_loads_each_model_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    real = models.find
+    monkeypatch.setattr(models, "_loaded", {})
+    monkeypatch.setattr(models, "find", lambda key: (asked.append(key), real(key))[1])
+    profile = {"components": {c: {} for c in ("core_imagenet", "core_title_imagenet", "ocr_extractor", "cut_detection", "shot_quality")}}
+    done = run_video(samples.silent_clip(), samples.info(), profile=profile, store=tmp_path / "store", quiet=True)
+    assert done.status == "ok", [(c["name"], c["error"]) for c in done.manifest["components"]]
+    assert sorted(asked) == ["brisque", "imagenet", "minilm", "ocr"]

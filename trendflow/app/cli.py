@@ -110,7 +110,7 @@ def run(video: Video, info: Info = None, profile: ProfileName = "default", store
     if timings and not as_json: print("\n" + done.timings.to_string(na_rep="–", float_format="%.2f"))
     if figure and done.status != "skipped":
         figure.parent.mkdir(parents=True, exist_ok=True)
-        done.overview().savefig(figure)
+        done.overview().savefig(figure, dpi=140)
         _say(f"figure: {figure}")
     _end(done.status)
 
