@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections import Counter
 from pathlib import Path
@@ -12,6 +13,11 @@ from notebooks import ROOT, known_flags, notebooks, wanted_flags
 LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0", "", None}
 FLAGS = known_flags()
 SHARED = Path(os.environ.get("TRENDFLOW_SHARED") or ROOT.parent / "shared") / "data"
+
+
+# --- Ctrl-C works in tests, also when the suite runs in the background of a shell, which ignores it there ---------------------------
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN: signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # --- lanes: a flag that nobody asked for leaves its tests out and says so -------------------------------------------------------
