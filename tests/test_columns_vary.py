@@ -11,8 +11,8 @@ from trendflow.app.run_video import run_video
 from trendflow.core import samples
 from trendflow.core.columns import columns
 from trendflow.core.registry import discover
-from trendflow.kit.models import states
 from trendflow.run.profile import settle_profile
+from weights import lacks
 
 CLIPS = ("videos/obama_speech.mp4", "videos/friday.mp4", "videos/flower.mp4", "videos/bikes.mp4", "videos_odd/vfr_tos.mp4", "videos/bbb_5.1.mp4",
          "videos/smpte_timecode.mp4", "videos/nasa_13013_multitrack.mp4", "shots/vertical_fastcuts_30.mp4", "shots/mixed_transitions_14.mp4")
@@ -37,12 +37,6 @@ STILL = {
     r"^scene_classification\.time_share\.": "a phrase that describes no scene of these clips best",
     r"^optical_flow\.class_share\.roll\.": "no camera of these clips turns",
 }
-
-
-def lacking() -> set[str]:
-    "Components whose official weights are not in the model cache."
-    here = {m.key for m, state in states() if state == "present"}
-    return {c.id for c in discover().values() if not set(c.model_keys(c.config)) <= here}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +70,7 @@ def test_every_excuse_is_needed(table: pd.DataFrame) -> None:
 
 def test_everything_that_can_run_here_has_run(table: pd.DataFrame) -> None:
     told = {c.split(".")[0] for c in table.columns}
-    assert {c.id for c in discover().values() if c.fn.__module__.startswith("trendflow.")} - lacking() <= told
+    assert {c.id for c in discover().values() if c.fn.__module__.startswith("trendflow.") and not lacks(c)} <= told
     assert all(set(columns(discover()[n])) <= set(table.columns) for n in told)
 
 
