@@ -19,7 +19,7 @@ export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 INSTALL := $(BIN)uv pip install --quiet --python $(PY) -c constraints.txt
 PACKAGING := settings.ini setup.py constraints.txt
-CARRIED := transnetv2
+CARRIED := transnetv2 whisper_tiny_en whisper_base speech_activity speaker separation audio_tagging language pitch speech_quality
 
 .NOTPARALLEL:
 .PHONY: help demo setup test test-all weights check lint docs notebooks lab new nb prep golden figures bench clean

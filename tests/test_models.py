@@ -192,7 +192,9 @@ def test_the_lock_names_files_that_cannot_leave_the_cache() -> None:
     for model in models.lock().values():
         assert all(Path(name).name == name and not name.startswith(".") for name in model.files)
         for source in model.sources:
-            assert set((source.get("members") or source.get("files") or {None: source["file"]}).values()) == set(model.files)
+            got = {n for s in source.get("parts", [source]) for n in (s.get("members") or s.get("files") or {None: s["file"]}).values()}
+            joined = source.get("join", {})
+            assert got - {n for parts in joined.values() for n in parts} | set(joined) == set(model.files)
 
 
 # --- models as an input -----------------------------------------------------------------------------------------------------------

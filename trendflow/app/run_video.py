@@ -94,7 +94,7 @@ def _fresh(asked: Asked, e: dict[str, Any]) -> bool:
     if file_digest(path) != e["artifacts"][0]["sha256"]:
         raise ArtifactError(f"{path}: is not what the manifest says. Compute it anew with redo=[{c.id!r}] (--redo {c.id}).")
     parts = Artifact.open(path).meta["inputs"]
-    return component_key({**parts, **code_of(c, parts["config"])}) == e["component_key"]
+    return component_key({**parts, **code_of(c, parts["config"], asked.settled.hosting)}) == e["component_key"]
 
 # %% ../../nbs/85_app/10_run_video.ipynb #53d89522
 class _Seen:

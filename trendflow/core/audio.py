@@ -102,13 +102,13 @@ class _Derived(_Sound):
     def mono(self, rate: int) -> np.ndarray:        # [sample] float32 – mean of the channels
         "One channel at any rate."
         if rate == self.rate and self.channels == 1: return self._samples[:, 0]
-        return self._once(f"mono_{rate}", (resampled_length(self.n_samples, self.rate, rate),),
+        return self.once(f"mono_{rate}", (resampled_length(self.n_samples, self.rate, rate),),
                           resample_blocks(_Mean(self._samples), self.rate, rate))        # type: ignore[arg-type]
 
     def stft(self, rate: int, n_fft: int, hop: int, window: str = "hann") -> np.ndarray:    # [frame, bin] float32
         "Magnitudes of the spectrum of `mono(rate)`; frame i is centred on i * hop / rate seconds."
         y = self.mono(rate)
-        return self._once(f"stft_{rate}_{n_fft}_{hop}_{window}", (n_frames(len(y), hop), 1 + n_fft // 2),
+        return self.once(f"stft_{rate}_{n_fft}_{hop}_{window}", (n_frames(len(y), hop), 1 + n_fft // 2),
                           stft_blocks(y, n_fft, hop, window))
 
     def level(self) -> tuple[float, float]:         # 1, 1 – peak and root mean square over the coverage; NaN without any
@@ -122,7 +122,13 @@ class _Derived(_Sound):
         peak, rms = self.level()
         return not (peak >= SILENT_PEAK or rms >= SILENT_RMS)
 
-    def _once(self, name: str, shape: tuple[int, ...], blocks: Iterable[np.ndarray]) -> np.ndarray:
+    def once(
+        self,
+        name: str,                              # of the signal, with all numbers that it depends on
+        shape: tuple[int, ...],                 # of the signal
+        blocks: Iterable[np.ndarray],           # float32 parts along the first dim, consumed only when they are needed
+    ) -> np.ndarray:                            # of that shape, float32, read-only
+        "A derived signal that several components want, computed by the first."
         if name not in self._kept:
             self._kept[name] = _in_memory(shape, blocks) if self._cache is None else _in_file(self._cache / f"{name}.npy", shape, blocks)
         return self._kept[name]

@@ -56,13 +56,16 @@ AXES: dict[str, Axis] = {axis.name: axis for axis in (
     _interval("segment", "one audio window"),
     _interval("shot", "what lies between two transitions"),
     _interval("scene", "shots that belong together"),
+    _interval("speech", "one stretch of speech"),
+    _interval("utterance", "what was said in one go: words that the recogniser keeps together"),
+    _interval("word", "one spoken word"),
     _interval("turn", "one speaker's turn"),
-    _interval("word", "one word or token"),
     _interval("event", "something that happens, such as a transition"),
     _interval("track", "one thing followed over frames"),
     _rows("detection", "frame", "one detected object in one frame"),
     _rows("face", "frame", "one face in one frame"),
     _rows("line", "frame", "one line of text in one frame"),
+    _rows("token", "utterance", "one token of a tokenizer"),
 )}
 SYMBOLS = frozenset({"feature"})          # dims whose length depends on the chosen model
 

@@ -42,6 +42,7 @@ def _kinds(c: Contract) -> dict[str, tuple[str, ...]]:
             out[i.name] = tuple(k for k in samples.ARTIFACT_KINDS if k not in never) + (("absent",) if i.optional else ())
         elif i.target in ("audio", "segments"): out["audio"] = samples.AUDIO_KINDS + ("missing",)
         elif i.target != "models": out[i.target] = {"frames": samples.FRAME_KINDS, "texts": samples.TEXT_KINDS, "meta": samples.META_KINDS}[i.target]
+    if c.models and "audio" in out: out["audio"] = ("recording", *samples.AUDIO_KINDS, "missing")
     if c.models and "frames" in out: out["frames"] = ("pictures", *(k for k in samples.FRAME_KINDS if k not in ("static", "pan", "noise")))
     return out
 

@@ -22,8 +22,8 @@ from .roles import MAY_BE_EMPTY, ROLES, SOURCES, Role, name_of
 from .sampling import Sample, SameAs, Windows
 
 # %% auto #0
-__all__ = ['Arrays', 'COMMON_REASONS', 'COSTS', 'FAMILIES', 'KINDS', 'Empty', 'Input', 'Contract', 'component', 'contract',
-           'settle', 'schema', 'table']
+__all__ = ['Arrays', 'COMMON_REASONS', 'SLOTS', 'COSTS', 'FAMILIES', 'KINDS', 'Empty', 'Input', 'Hosting', 'Contract',
+           'component', 'contract', 'settle', 'schema', 'table']
 
 # %% ../../nbs/00_core/20_contract.ipynb #8581ad35
 Arrays = dict[str, Any]             # name → array; what a component returns
@@ -71,6 +71,24 @@ def _input(parameter: inspect.Parameter, hint: Any) -> Input:
     kind = "source" if parameter.name in SOURCES else "component"
     return Input(parameter.name, kind, parameter.name, may_be_empty, optional)
 
+# %% ../../nbs/00_core/20_contract.ipynb #ab1347e3
+SLOTS = {"text_embedding": "minilm"}        # slot → key of the model lock, unless a profile names another
+
+
+@dataclass(frozen=True)
+class Hosting:
+    "Which models stand in the slots, and where models run."
+    slots: Mapping[str, str] = field(default_factory=dict)      # slot → key, where the profile names one
+    runtime: str = "inprocess"              # or triton
+    address: str = ""                       # host:port of the server
+
+    def key(
+        self,
+        name: str,                          # slot or key of the model lock
+    ) -> str:
+        "The key that a name stands for."
+        return self.slots.get(name) or SLOTS.get(name, name)
+
 # %% ../../nbs/00_core/20_contract.ipynb #9d2aac77
 COSTS = {"cpu": 300.0, "cpu_heavy": 1800.0, "gpu": 1800.0}         # s – a worker that takes longer is stopped, when isolated
 FAMILIES = ("visual", "audio", "text")
@@ -96,7 +114,7 @@ class Contract:
     opens: tuple[str, ...] = ()             # axes whose coordinates it returns itself
     axes: dict[str, str] = field(default_factory=dict)      # axis opened elsewhere → parameter it comes from
     empty: dict[str, str] = field(default_factory=dict)     # legal reasons and when they hold
-    models: tuple[str, ...] | Callable[[dict], tuple[str, ...]] = ()    # keys of the model lock, or a function of the config that gives them
+    models: tuple[str, ...] | Callable[[dict], tuple[str, ...]] = ()    # keys of the model lock or slots, or a function of the config that gives them
     raw_text: tuple[Array, ...] = ()        # texts of people that it read, returned with the outputs, kept apart, and only where the profile allows it
     assets: tuple[str, ...] = ()            # data files of the package that it reads
     cost: str = "cpu"                       # of COSTS
@@ -120,14 +138,18 @@ class Contract:
 
     def _repr_markdown_(self) -> str: return table(self)
 
-    def model_keys(self, config: Mapping[str, Any]) -> tuple[str, ...]:
-        "Keys of the model lock that this configuration needs."
+    def declared_models(self, config: Mapping[str, Any]) -> tuple[str, ...]:
+        "Keys of the model lock and slots that this configuration names."
         return tuple(self.models(dict(config))) if callable(self.models) else self.models
 
-    def open_models(self, config: Mapping[str, Any]) -> Any:
+    def model_keys(self, config: Mapping[str, Any], hosting: Hosting = Hosting()) -> tuple[str, ...]:
+        "Keys of the model lock that this configuration needs."
+        return tuple(hosting.key(m) for m in self.declared_models(config))
+
+    def open_models(self, config: Mapping[str, Any], hosting: Hosting = Hosting()) -> Any:
         "What the parameter `models` gets, made by its annotation; None without one. Loads nothing yet."
         hint = typing.get_type_hints(self.fn).get("models")
-        return hint(self.model_keys(config)) if hint else None
+        return hint(self.declared_models(config), hosting) if hint else None
 
     @property
     def raw(self) -> Contract:              # of the artifact that is kept apart

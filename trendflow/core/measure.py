@@ -13,7 +13,7 @@ import numpy as np
 
 from .artifact import Artifact, Identity, make_artifact
 from .axes import AXES
-from .contract import Contract, Empty, contract, settle
+from .contract import Contract, Empty, Hosting, contract, settle
 from .errors import ContractError, MissingInput
 
 # %% auto #0
@@ -64,11 +64,12 @@ def measure(
     identity: Identity = Identity(),        # run
     parts: dict[str, Any] | None = None,    # parts of the component key
     key: str = "",                          # component key
+    hosting: Hosting = Hosting(),           # models in the slots, and where models run
 ) -> Artifact:                              # raises MissingInput, ContractError, and whatever the component raises
     "What a component measures on these inputs, as a validated artifact."
     c, given = contract(fn), dict(inputs or {})
     settled = settle(c, config or {})
-    if given.get("models") is None and (opened := c.open_models(settled)) is not None: given["models"] = opened
+    if given.get("models") is None and (opened := c.open_models(settled, hosting)) is not None: given["models"] = opened
     _check_inputs(c, given)
     start, cpu = time.perf_counter(), time.process_time()
     result: Any = _emptied(c, given)

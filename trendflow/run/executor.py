@@ -16,7 +16,7 @@ from threading import Event
 from typing import Any
 
 from ..core.artifact import Artifact, Identity, rehome, verify, write_artifact
-from ..core.contract import COSTS, Contract
+from ..core.contract import COSTS, Contract, Hosting
 from ..core.errors import ArtifactError, ManifestError, MissingInput, StoreConflict, UsageError, VideoSkipped
 from ..core.identity import DATAPROCESSOR_VERSION, component_key, differences, key_parts, model_signature
 from ..core.manifest import described, entry, load, upsert
@@ -63,9 +63,10 @@ def needs(c: Contract) -> set[str]:                 # of "frames", "audio"
 def code_of(
     c: Contract,                            # declaration
     config: Mapping[str, Any],              # settled config of the component
+    hosting: Hosting,                       # models in the slots, and where models run
 ) -> dict[str, Any]:                        # plain values
     "What of a key depends on the code, its data and its models: the part that may change while a run lies in the store."
-    models = c.open_models(config)
+    models = c.open_models(config, hosting)
     return {"version": c.version, "schema": c.schema, "model_signature": model_signature(models.used if models else []),
             "assets": {a: asset(a).digest for a in c.assets}}
 
@@ -80,7 +81,7 @@ def parts_of(
     named = {i.target for i in c.inputs if i.kind == "source"}
     sources = {("video" if s in ("frames", "audio", "segments") else s): job.digests.get("video" if s in ("frames", "audio", "segments") else s)
                for s in sorted(named)}
-    return key_parts(c, config=config, sources=sources, looked_at=job.looked_at(name), reads=dict(reads)) | code_of(c, config)
+    return key_parts(c, config=config, sources=sources, looked_at=job.looked_at(name), reads=dict(reads)) | code_of(c, config, job.settled.hosting)
 
 # %% ../../nbs/60_run/20_executor.ipynb #90daee74
 def stored_parts(
@@ -377,7 +378,7 @@ def _task(job: Job, settler: Settler, failed: Mapping[str, dict], name: str) -> 
     named = {i.target for i in c.inputs}
     reads = {p: None if fed in failed else fed for p, fed in job.settled.plan.bound[name].items()}
     return Task(name, c.fn.__module__, job.paths, job.identity, job.settled.configs[name], reads, parts, key,
-                job.texts if "texts" in named else None, job.meta if "meta" in named else None, job.settled.profile.retain_raw_text)
+                job.texts if "texts" in named else None, job.meta if "meta" in named else None, job.settled.profile.retain_raw_text, job.settled.hosting)
 
 
 def _timed(fn: Callable[[], None]) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..core.contract import Contract, settle
+from ..core.contract import SLOTS, Contract, Hosting, settle
 from ..core.errors import UsageError, raise_faults
 from ..core.identity import config_hash
 from ..core.plan import Plan, make_plan
@@ -39,6 +39,7 @@ class Selected(_Strict):
 class Execution(_Strict):
     "Facts of a machine. Not part of config_hash."
     gpu_max_concurrent: int = Field(default=1, ge=1)    # GPU components at once
+    triton: str = "localhost:8000"              # host:port of the inference server, with runtime: triton
     resources: dict[str, float] = Field(default_factory=dict)   # what a task asks of a Dask cluster, such as {"MEMORY": 4e9}
 
 
@@ -51,7 +52,7 @@ class Profile(_Strict):
     anchor: str = "none"                        # component whose frames the audio family `primary` is centred on
     max_duration_s: float = Field(default=1200.0, gt=0, allow_inf_nan=False)     # longer videos are skipped
     retain_raw_text: bool = False               # keep raw text, for at most 60 days
-    model_slots: dict[str, str] = Field(default_factory=dict)   # kind of model → key of the model lock
+    model_slots: dict[str, str] = Field(default_factory=dict)   # slot → key of the model lock
     runtime: Literal["inprocess", "triton"] = "inprocess"       # where models run
     execution: Execution = Execution()
 
@@ -123,11 +124,17 @@ class Settled:
     def config_hash(self) -> str: return config_hash(self.meaning)
 
     @property
+    def hosting(self) -> Hosting:           # models in the slots, and where models run
+        "How models are opened."
+        p = self.profile
+        return Hosting(p.model_slots, p.runtime, p.execution.triton if p.runtime == "triton" else "")
+
+    @property
     def models(self) -> dict[str, bool]:    # key of the model lock → True when a required component needs it
         "The models that this profile needs."
         out: dict[str, bool] = {}
         for name, c in sorted(self.contracts.items()):
-            for key in c.model_keys(self.configs[name]): out[key] = out.get(key, False) or self.required[name]
+            for key in c.model_keys(self.configs[name], self.hosting): out[key] = out.get(key, False) or self.required[name]
         return dict(sorted(out.items()))
 
     def __repr__(self) -> str: return f"Settled({self.name}, {len(self.contracts)} components)"
@@ -145,6 +152,7 @@ def settle_profile(
     faults += [f"component {name!r}: has a sampling, but looks at no frames" for name, s in chosen.items()
                if name in known and s.sampling and not known[name].sample]
     if not chosen: faults.append("no component is selected")
+    faults += [f"model slot {s!r}: unknown, only {sorted(SLOTS)}" for s in read.model_slots if s not in SLOTS]
     if read.anchor != "none" and (read.anchor not in chosen or not known[read.anchor].sample): faults.append(f"anchor {read.anchor!r}: is not selected or looks at no frames")
     raise_faults(UsageError, "profile", faults, "Mend the profile.")
     plan = make_plan({name: known[name] for name in sorted(chosen)}, read.roles)
@@ -154,6 +162,6 @@ def settle_profile(
     meaning = {"components": {name: {"config": configs[name], "required": required[name],
                                      "sampling": describe(wishes[name]) if name in wishes else None} for name in configs},
                "roles": plan.roles, "anchor": read.anchor, "max_duration_s": float(read.max_duration_s), "retain_raw_text": read.retain_raw_text,
-               "model_slots": read.model_slots, "runtime": read.runtime}
+               "model_slots": {**SLOTS, **read.model_slots}, "runtime": read.runtime}
     name = profile if isinstance(profile, str) and profile in shipped() else "custom"
     return Settled(name, read, plan, configs, wishes, required, meaning)

@@ -15,7 +15,7 @@ from typing import Any
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from ..core.artifact import Artifact, Identity, now, write_artifact
-from ..core.contract import Contract, Empty, contract
+from ..core.contract import Contract, Empty, Hosting, contract
 from ..core.errors import TrendflowError
 from ..core.framesdir import open_frames_dir
 from ..core.measure import measure
@@ -41,6 +41,7 @@ class Task:
     texts: Texts | None = field(default=None, repr=False)       # only where the component names them
     meta: Meta | None = field(default=None, repr=False)         # only where the component names it
     retain_raw_text: bool = False               # the profile allows raw text to be kept
+    hosting: Hosting = Hosting()                # models in the slots, and where models run
 
     def declaration(self) -> Contract:
         "The component's declaration, imported if need be."
@@ -95,7 +96,7 @@ def run_task(
         quotes = bool(c.raw_text) or any(i.target == "texts" for i in c.inputs)
         entry |= {"kind": c.kind, "producer_version": c.version, "schema_version": c.schema_version}
         for attempt in Retrying(stop=stop_after_attempt(3), wait=wait_exponential(0.5), retry=retry_if_exception_type(TRANSIENT), reraise=True):
-            with attempt: made = measure(c, gather(task, c, stop), task.config, identity=task.identity, parts=task.parts, key=task.key)
+            with attempt: made = measure(c, gather(task, c, stop), task.config, identity=task.identity, parts=task.parts, key=task.key, hosting=task.hosting)
         write_artifact(made, task.paths.artifact(c.id))
         if task.retain_raw_text and made.raw_text: write_artifact(made.raw_text, task.paths.raw_text(c.id))
         entry |= {"status": made.status, "empty_reason": made.meta["empty_reason"], "device_used": made.meta["device_used"],
