@@ -117,7 +117,7 @@ def title_row(
     return [characters(title), len(own) if told else np.nan, float(np.mean([len(w) for w in own])) if own and told else np.nan, upper_share(said),
             shouted_share(said) if told else np.nan, *(float(len(p.findall(title))) for p in _MARKS), len(emojis(title)), len(hashtags(title) or ()), *scripts(title)]
 
-# %% ../../nbs/80_learn/30_snapshot_features.ipynb #5fcb88ba
+# %% ../../nbs/80_learn/30_snapshot_features.ipynb #86967d50
 AUTHOR = ("matured_videos", "matured_views_14d_median", "matured_likes_14d_median", "other_videos", "other_views_per_day_log_median")
 _MATURE_S = 15 * DAY_S              # 14 days and a day of tolerance
 
@@ -130,16 +130,16 @@ def _author(clean: Snapshots, t0_s: pd.Series, channel: pd.Series, published_s: 
     shared = channel[known][channel[known].duplicated(keep=False)]
     if not len(shared): return out
     growth = build_targets(clean, (14,), (14,), t0=t0_s).table.reindex(t0_s.index)
-    place = {v: i for i, v in enumerate(t0_s.index)}
+    place, grown = {v: i for i, v in enumerate(t0_s.index)}, set(growth.index[growth["views_14d"].notna()])
     born = pd.Series(published_s, index=t0_s.index)
     own = {v: g for v, g in clean.table[clean.table["video_id"].isin(shared.index)].groupby("video_id")[["time_s", "views"]]}
     for _, members in shared.groupby(shared):
         videos = list(members.index)
         for v in videos:
             others, now = [u for u in videos if u != v], t0_s[v]
-            done = [u for u in others if t0_s[u] + _MATURE_S <= now and not np.isnan(growth.at[u, "views_14d"])]
-            fast = [s for u in others if not np.isnan(s := _speed(own.get(u), born[u], now))]
-            out[place[v]] = [len(done), *(growth.loc[done, [f"{x}_14d" for x in ("views", "likes")]].median() if done else (np.nan, np.nan)),
+            done = [u for u in others if t0_s[u] + _MATURE_S <= now and u in grown]
+            fast = [s for u in others if not np.isnan(s := _speed(own.get(u), float(born[u]), float(now)))]
+            out[place[v]] = [len(done), *(growth.loc[done, ["views_14d", "likes_14d"]].median() if done else (np.nan, np.nan)),
                              len(fast), float(np.median(fast)) if fast else np.nan]
     return out
 
@@ -148,8 +148,8 @@ def _speed(rows: pd.DataFrame | None, born_s: float, now_s: float) -> float:
     "log1p of views per day of one video, by its last snapshot up to a moment; NaN when it is unknown or less than a day old."
     if rows is None: return np.nan
     i = int(np.searchsorted(rows["time_s"].to_numpy(), now_s, side="right")) - 1
-    age = (rows["time_s"].to_numpy()[i] - born_s) / DAY_S if i >= 0 else np.nan
-    return float(np.log1p(rows["views"].to_numpy()[i] / age)) if age >= 1 else np.nan
+    age = float(rows["time_s"].to_numpy()[i] - born_s) / DAY_S if i >= 0 else np.nan
+    return float(np.log1p(float(rows["views"].to_numpy()[i]) / age)) if age >= 1 else np.nan
 
 # %% ../../nbs/80_learn/30_snapshot_features.ipynb #8c0dae56
 def snapshot_features(

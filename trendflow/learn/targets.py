@@ -48,7 +48,7 @@ def heads(
     "Names of what is predicted."
     return [f"{x}_{h}d" for x in QUANTITIES for h in horizons]
 
-# %% ../../nbs/80_learn/20_targets.ipynb #594c14a1
+# %% ../../nbs/80_learn/20_targets.ipynb #e4309d8a
 def t0_of(
     snapshots: Snapshots,                               # clean
     t0: Any = None,                                     # one moment, or video → moment; None: the first snapshot of each video
@@ -73,7 +73,7 @@ def state_at(
     "What the counters said at t0."
     want = t0_s.rename("at_s").rename_axis("video_id").reset_index().dropna().sort_values("at_s", kind="stable")
     rows = snapshots.table.sort_values("time_s", kind="stable")
-    found = pd.merge_asof(want, rows, left_on="at_s", right_on="time_s", by="video_id", direction="backward", tolerance=tolerance_s)
+    found = pd.merge_asof(want, rows, left_on="at_s", right_on="time_s", by="video_id", direction="backward", tolerance=tolerance_s)      # type: ignore[arg-type]
     return found.set_index("video_id").reindex(t0_s.index)[["time_s", *COUNTERS]]
 
 # %% ../../nbs/80_learn/20_targets.ipynb #f68de473

@@ -289,7 +289,7 @@ def read_info(
 ) -> VideoDocument:                             # raises UsageError with all fields of a wrong type
     "Texts and numbers of a video as of t0."
     if isinstance(info, VideoDocument):
-        if t0 is not None or transcript is not None: raise UsageError("info: is a document that was read as of its own t0. Read it again from the JSON for another t0 or transcript.")
+        if t0 is not None or transcript is not None: raise UsageError("info: was read as of its own t0. Read the JSON again for another t0 or transcript.")
         return info
     data, meta_notes, notes, wrong = _loaded(info), [], [], []         # type: ignore[var-annotated]
     video_id = _video_id(data)
