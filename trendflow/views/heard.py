@@ -48,7 +48,7 @@ def words_track(
         lines = wrap(" ".join(own), room, max_lines=max(1, min(LINES, int(0.85 * inches / (_LINE * SIZE)))), placeholder="…")
         ax.text(start, 0.86, "\n".join(lines), fontsize=SIZE, va="top", linespacing=1.05, color=p.INK, parse_math=False, clip_on=True)
 
-# %% ../../nbs/70_views/31_heard.ipynb #47e66ebb
+# %% ../../nbs/70_views/31_heard.ipynb #8e7cc084
 _VOICES = (p.BLUE, p.ORANGE, p.GREEN, p.PURPLE, p.RED, p.SKY)
 LANES = 6                           # speakers or sounds that get a lane
 CLEAR = 0.3                         # a sound below this everywhere gets no lane
@@ -72,7 +72,7 @@ def speakers_track(
         p.named(ax, f"voice {k + 1}   {length[who == k].sum():.0f} s", 1 - (lane + 0.5) / len(shown), color, size=7)
     ax.set_ylim(-len(shown) + 0.5, 0.5)
 
-
+# %% ../../nbs/70_views/31_heard.ipynb #3f2b6d1c
 def sounds_track(
     ax: Axes,                           # a panel
     ds: xr.Dataset,                     # the view of `yamnet_extractor`
