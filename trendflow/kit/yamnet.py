@@ -19,7 +19,7 @@ from ..core.signal import framed, window_of
 __all__ = ['RATE', 'FRAME', 'HOP', 'N_FFT', 'BANDS', 'PATCH', 'STEP', 'PATCH_S', 'STEP_S', 'mel_weights', 'log_mel', 'Yamnet',
            'read_yamnet', 'Heard', 'patch_frames', 'heard']
 
-# %% ../../nbs/05_kit/yamnet.ipynb #a70d8140
+# %% ../../nbs/05_kit/yamnet.ipynb #3f6184f5
 RATE, FRAME, HOP, N_FFT = 16000, 400, 160, 512     # Hz; samples: of a frame, between frames, of the transform
 BANDS, PATCH, STEP = 64, 96, 48                    # of a frame; frames of a patch; frames between patches
 PATCH_S, STEP_S = 0.96, 0.48                       # s – the same in seconds
@@ -29,7 +29,7 @@ _LOW, _HIGH, _FLOOR = 125.0, 7500.0, 1e-3
 def mel_weights() -> np.ndarray:        # [bin, band] float32 – triangles with peak 1, equally wide in mel
     "Weights that turn magnitudes into bands."
     mel = 1127 * np.log1p(np.arange(N_FFT // 2 + 1)[:, None] * (RATE / N_FFT) / 700)
-    edges = np.linspace(*1127 * np.log1p(np.array([_LOW, _HIGH]) / 700), BANDS + 2)
+    edges = np.linspace(1127 * np.log1p(_LOW / 700), 1127 * np.log1p(_HIGH / 700), BANDS + 2)
     rise, fall = (mel - edges[:-2]) / np.diff(edges)[:-1], (edges[2:] - mel) / np.diff(edges)[1:]
     return np.maximum(0, np.minimum(rise, fall)).astype(np.float32)
 
