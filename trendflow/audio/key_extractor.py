@@ -15,7 +15,7 @@ from ..core.sources import Segments
 from ..kit.chroma import CLASSES
 
 # %% auto #0
-__all__ = ['KEYS', 'METRICS', 'SURE', 'key_extractor', 'fit', 'confidence']
+__all__ = ['KEYS', 'METRICS', 'SURE', 'key_extractor', 'fit', 'tonal', 'confidence']
 
 # %% ../../nbs/40_audio/key_extractor.ipynb #a9f677b2
 KEYS = tuple(f"{c}_{mode}" for mode in ("major", "minor") for c in CLASSES)
@@ -41,9 +41,9 @@ def key_extractor(
 ) -> Arrays:
     "Key and confidence, of the whole and of every window."
     own = chroma_extractor["segment_end_s"] - chroma_extractor["segment_start_s"]
-    chroma, in_tune = _joined(np.concatenate([_shared(segments, chroma_extractor), own[None]]), chroma_extractor)        # the last row is the whole
+    chroma, in_tune, tonal_s = _joined(np.concatenate([_shared(segments, chroma_extractor), own[None]]), chroma_extractor)       # the last row is the whole
     found = fit(chroma)
-    sure = confidence(found, in_tune)
+    sure = confidence(found, in_tune, tonal_s)
     best = np.where(sure >= SURE, found.argmax(axis=1), -1).astype(np.int32)
     mode = np.where(best >= 0, found[:, 12:].max(axis=1) - found[:, :12].max(axis=1), np.nan)
     return {"measure": _whole(best, sure, mode, segments), "whole_key": best[-1], "key": best[:-1], "confidence": sure[:-1].astype(np.float32),
@@ -70,13 +70,19 @@ def fit(
     return _unit(np.sqrt(chroma)) @ _PROFILES.T
 
 
+def tonal(in_tune: np.ndarray) -> np.ndarray:
+    "0 speech and noise to 1 music, by how well they are in tune."
+    return ((in_tune - 0.12) / 0.15).clip(0, 1)
+
+
 def confidence(
     fit: np.ndarray,                # [*, key] – of `fit`
     in_tune: np.ndarray,            # [*] 0 to 1 – of chroma_extractor
+    tonal_s: np.ndarray,            # [*] s – how long music is heard; less than 6 s are not enough to be sure
 ) -> np.ndarray:                    # [*] 0 to 1 – NaN without chroma
     "How sure the best key is."
     second, best = np.moveaxis(np.sort(fit, axis=-1)[..., -2:], -1, 0)
-    return ((in_tune - 0.12) / 0.15).clip(0, 1) * ((best - 0.5) / 0.4).clip(0, 1) * ((best - second) / 0.15).clip(0, 1)
+    return tonal(in_tune) * (tonal_s / 6).clip(0, 1) * ((best - 0.5) / 0.4).clip(0, 1) * ((best - second) / 0.15).clip(0, 1)
 
 # %% ../../nbs/40_audio/key_extractor.ipynb #197ddf03
 def _shared(
@@ -91,14 +97,14 @@ def _shared(
 def _joined(
     shared: np.ndarray,             # [window, segment of chroma] – weights
     of: Artifact,                   # chroma_extractor
-) -> tuple[np.ndarray, np.ndarray]: # [window, class], [window] – NaN where nothing is heard
-    "Chroma and in_tune of each window, every part weighted by how well it is in tune."
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:     # [window, class], [window] – NaN where nothing is heard; [window] s – of music
+    "Chroma and in_tune of each window, every part weighted by how well it is in tune, and how long there is music."
     chroma, in_tune = np.asarray(of["chroma"], np.float64), np.asarray(of["measure"][:, 0], np.float64)
     known = ~np.isnan(in_tune)
     weight = shared[:, known] * (in_tune[known] + 1e-6)
     total = weight.sum(axis=1)
     weight = np.where(total[:, None] > 0, weight / np.where(total > 0, total, 1)[:, None], np.nan)
-    return weight @ chroma[known], weight @ in_tune[known]
+    return weight @ chroma[known], weight @ in_tune[known], shared[:, known] @ tonal(in_tune[known])
 
 
 def _whole(

@@ -51,8 +51,8 @@ def _frames(
 ) -> np.ndarray:                    # [frame, metric] float32 – NaN without sound
     "What is known of every frame."
     S, mel, freq = audio.stft(RATE, N_FFT, HOP), mel_power(audio), frequencies(RATE, N_FFT)
-    out = np.zeros((len(S), len(METRICS)), np.float32)
+    out, low = np.zeros((len(S), len(METRICS)), np.float32), int(np.searchsorted(freq, 20))         # below 20 Hz there is no sound
     for p in parts(len(S)):
-        power = np.square(S[p])
-        out[p] = np.stack([entropy(power), entropy(np.asarray(mel[p])), band_flatness(power, freq), octave_spread(power, freq)], axis=1)
+        power = np.square(S[p])[:, low:]
+        out[p] = np.stack([entropy(power), entropy(np.asarray(mel[p])), band_flatness(power, freq[low:]), octave_spread(power, freq[low:])], axis=1)
     return out

@@ -47,18 +47,18 @@ def harmonic_mask(
 
 def divide(
     S: np.ndarray,                  # [frame, bin] float32 – `audio.stft`, may be memory-mapped
-    freq: np.ndarray,               # [bin] Hz
+    freq: np.ndarray,               # [bin] Hz – below 20 Hz nothing counts
     block: int = 512,               # frames held in memory at once
-) -> tuple[np.ndarray, np.ndarray]: # [frame, part] float64 – energies, they sum to the frame's; [frame, part] – the same times frequency, without `mixed`
+) -> tuple[np.ndarray, np.ndarray]: # [frame, part] float64 – energies, they sum to the frame's above 20 Hz; [frame, part] – the same times frequency, without `mixed`
     "Energy of the harmonic and the percussive part of every frame, and where in frequency it lies."
-    side, energy, moment = KERNEL // 2, np.zeros((len(S), 3)), np.zeros((len(S), 2))
+    side, energy, moment, low = KERNEL // 2, np.zeros((len(S), 3)), np.zeros((len(S), 2)), int(np.searchsorted(freq, 20))
     for p in parts(len(S), block):
         first, last = max(p.start - side, 0), min(p.stop + side, len(S))
         s = np.asarray(S[first:last])
-        m = harmonic_mask(s, p.start - first, last - p.stop)
-        s = s[p.start - first:p.stop - first]
+        m = harmonic_mask(s, p.start - first, last - p.stop)[:, low:]
+        s = s[p.start - first:p.stop - first, low:]
         for k, part in enumerate((s * m, s * (1 - m))):
             part *= part
-            energy[p, k], moment[p, k] = part.sum(axis=1, dtype=np.float64), part @ freq
+            energy[p, k], moment[p, k] = part.sum(axis=1, dtype=np.float64), part @ freq[low:]
         energy[p, 2] = np.maximum(np.einsum("ij,ij->i", s, s, dtype=np.float64) - energy[p, 0] - energy[p, 1], 0)
     return energy, moment

@@ -11,9 +11,8 @@ from functools import partial
 import numpy as np
 
 from ..core.audio import Audio
-from ..core.signal import n_frames
+from ..core.signal import framed, n_frames
 from ..core.sources import Segments
-from .dsp import level
 
 # %% auto #0
 __all__ = ['RATE', 'N_FFT', 'HOP', 'FPS', 'HEARD', 'MIN_S', 'parts', 'heard', 'cuts', 'over']
@@ -39,8 +38,15 @@ def heard(
     "Which frames are loud enough to count."
     y = audio.mono(RATE)
     n = n_frames(len(y), HOP)
-    levels = (level(y, N_FFT, HOP, p.start, p.stop) for p in parts(n))
-    return audio.once(f"level_{RATE}_{N_FFT}_{HOP}", (n,), levels) >= HEARD
+    return audio.once(f"level_{RATE}_{N_FFT}_{HOP}", (n,), (_level(framed(y, N_FFT, HOP, p.start, p.stop)) for p in parts(n))) >= HEARD
+
+
+def _level(
+    frames: np.ndarray,             # [frame, sample]
+) -> np.ndarray:                    # [frame] float64
+    "Root mean square around the mean: an offset is no sound."
+    square = np.einsum("ij,ij->i", frames, frames, dtype=np.float64) / frames.shape[1]
+    return np.sqrt(np.maximum(square - frames.mean(axis=1, dtype=np.float64)**2, 0))
 
 # %% ../../nbs/05_kit/spectrum.ipynb #54fb7d59
 def cuts(
