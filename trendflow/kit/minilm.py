@@ -106,8 +106,8 @@ def _bert(w: dict[str, Any], layers: list[dict[str, tuple[Any, Any]]], heads: in
         x = norm(x + F.linear(F.gelu(F.linear(x, *layer["widen"])), *layer["narrow"]), layer["done"])
     return x
 
-# %% ../../nbs/05_kit/minilm.ipynb #5dd80b81
-_AT_ONCE = 2048                 # pieces, padding included: CPU time per piece is least from about 500 on
+# %% ../../nbs/05_kit/minilm.ipynb #9dc7c3e6
+_AT_ONCE = 1024                 # pieces, padding included: CPU time per piece is least from about 500 on
 
 
 @dataclass(frozen=True, repr=False)
