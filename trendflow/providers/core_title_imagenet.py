@@ -13,8 +13,8 @@ from ..core.axes import Array
 from ..core.contract import Arrays, Empty, component
 from ..core.sources import Texts
 from ..kit.imagenet import read_imagenet, towards
-from ..kit.minilm import read_minilm, sentence_vectors
 from ..kit.models import Models
+from ..kit.sentences import vectors
 
 # %% auto #0
 __all__ = ['core_title_imagenet', 'english']
