@@ -7,9 +7,12 @@ import pytest
 from trendflow.core import samples
 from trendflow.core.artifact import Artifact
 from trendflow.core.measure import measure
+from trendflow.core.sources import Texts
 from trendflow.kit.models import known
 from trendflow.kit.tokens import encode, read_tokenizer
 from trendflow.text.asr_text_proxy_audio_features import asr_text_proxy_audio_features
+from trendflow.text.lexico_static_features import lexico_static_features
+from trendflow.text.tags_extractor import tags_extractor
 
 SHA = known("whisper_tiny_en").files["tokenizer.json"].sha256
 
@@ -89,3 +92,28 @@ def test_a_script_without_spaces_has_no_words_a_minute() -> None:
 def test_no_word_is_kept() -> None:
     made = measured("Zyzzyva is a secret word")
     assert "yzzyva" not in str(made.meta).casefold() and all(a.dtype.kind != "U" for a in made.arrays.values())
+
+
+def test_a_transcript_is_measured_by_its_words_and_sentences() -> None:
+    said = transcript("Is the cat on the table?", "The cat is on the table. It sleeps.")
+    made = measure(lexico_static_features, {"texts": Texts(), "said": said})
+    form = told(made, "transcript_form")
+    assert made.status == "ok" and not made.present("size").any()
+    assert [form["words"], form["questions"], form["sentence_words"]] == pytest.approx([14, 1 / 3, 14 / 3]) and np.isnan(form["variety"])
+    long = transcript(*["This is a sentence of eight short words here."] * 12)
+    assert told(measure(lexico_static_features, {"texts": Texts(), "said": long}), "transcript_form")["variety"] < 0.3
+
+
+@pytest.mark.parametrize(("title", "language", "asks", "clickbait"), [
+    ("How to fix a bike", "en", 1, 0), ("Как починить велосипед", "ru", 1, 0), ("You won't believe this", "en", 0, 1), ("Вы не поверите, что случилось", "ru", 0, 1),
+    ("Was ist das", None, 1, 0), ("Nasıl yapılır", "tr", 1, float("nan"))])
+def test_titles_ask_and_lure_in_the_listed_languages(title: str, language: str | None, asks: float, clickbait: float) -> None:
+    made = measure(lexico_static_features, {"texts": Texts(title=title, language=language)})
+    found = dict(zip(made.schema["arrays"]["wording"]["labels"]["wording_of"], made["wording"][0].tolist()))
+    assert found["asks"] == asks and (found["clickbait"] == clickbait or np.isnan([found["clickbait"], clickbait]).all())
+
+
+def test_keywords_are_looked_for_in_what_was_said() -> None:
+    given = {"texts": Texts(title="x", tags=("small cat", "rocket")), "said": transcript("There is a small cat here")}
+    assert told(measure(tags_extractor, given), "tag")["in_transcript_share"] == 0.5
+    assert np.isnan(told(measure(tags_extractor, {**given, "said": None}), "tag")["in_transcript_share"])
