@@ -306,9 +306,12 @@ class Models:
         self,
         keys: tuple[str, ...],                  # keys of the lock, or slots; raises UsageError for an unknown one
         hosting: Hosting = Hosting(),           # what stands in the slots, and where models run
+        local: tuple[str, ...] = (),            # keys whose files are read here, wherever models run
     ) -> None:
-        self.keys, self.hosting = tuple(keys), hosting
-        self.used = [m.used(hosting.runtime if m.served_as else "inprocess") for m in map(self.model, self.keys)]
+        self.keys, self.hosting, self.local = tuple(keys), hosting, local
+        self.used = [self.model(k).used(self._runtime(k)) for k in self.keys]
+
+    def _runtime(self, key: str) -> str: return self.hosting.runtime if self.model(key).served_as and key not in self.local else "inprocess"
 
     def model(
         self,
@@ -334,9 +337,9 @@ class Models:
     ) -> Network:                               # raises as load does; called, it raises ModelUnavailable when the server does not answer
         "A declared model as a function of arrays, in this process or on the server of the profile."
         model = self.model(key)
-        if self.hosting.runtime == "inprocess" or not model.served_as: return loaded(model.key, make)
-        from .triton import served
-        return served(model, self.hosting.address)
+        if self._runtime(key) == "inprocess": return loaded(model.key, make)
+        from trendflow.kit.triton import served
+        return served(model, self.hosting.address, self.hosting.answer_s)
 
     def __repr__(self) -> str: return f"Models({', '.join(self.keys)})"
 
