@@ -57,8 +57,8 @@ class InferenceServer:
         if not python.exists(): sys.exit(f"{ENVIRONMENT.name}: is not there. Make it with `make triton-env`.")
         program, folder = backends(python)
         command = [program, f"--model-repository={self.repository}", f"--backend-directory={folder}", f"--http-port={self.port}", "--http-address=127.0.0.1",
-                   "--allow-grpc=false", "--allow-metrics=false", "--exit-timeout-secs=3", "--disable-auto-complete-config",
-                   "--log-info=false", *(["--model-control-mode=explicit"] if self.explicit else [])]
+                   "--allow-grpc=false", "--allow-metrics=false", "--exit-timeout-secs=10", "--disable-auto-complete-config",
+                   "--log-info=false", "--pinned-memory-pool-byte-size=0", *(["--model-control-mode=explicit"] if self.explicit else [])]
         with open(self.log or os.devnull, "ab") as out:
             self.process = subprocess.Popen(command, env=environment(python), stdin=subprocess.DEVNULL, stdout=out, stderr=out if self.log else None)
         until = time.monotonic() + START_S
@@ -70,12 +70,13 @@ class InferenceServer:
             time.sleep(0.1)
 
     def ready(self) -> bool:
+        "Every model is ready."
         connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
-        with suppress(OSError, HTTPException):
+        try:
             connection.request("GET", "/v2/health/ready")
             return connection.getresponse().status == 200
-        connection.close()
-        return False
+        except (OSError, HTTPException): return False
+        finally: connection.close()         # a server waits for its clients before it ends
 
     def stop(self) -> None:
         if self.process.poll() is None: self.process.send_signal(signal.SIGTERM)
