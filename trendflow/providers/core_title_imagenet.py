@@ -13,15 +13,15 @@ from ..core.axes import Array
 from ..core.contract import Arrays, Empty, component
 from ..core.sources import Texts
 from ..kit.imagenet import read_imagenet, towards
-from ..kit.minilm import read_minilm, sentence_vectors
 from ..kit.models import Models
+from ..kit.sentences import vectors
 
 # %% auto #0
 __all__ = ['core_title_imagenet', 'english']
 
 # %% ../../nbs/20_providers/core_title_imagenet.ipynb #65402260
-@component(family="text", kind="core", version="1.0.0", schema=1, provides="title_embedding", models=("imagenet", "minilm"), assets=("imagenet",),
-           source="Sentence-BERT, Reimers and Gurevych 2019; texts by ridge regression to the classifier, after Elhoseiny et al. 2013", outputs=[
+@component(family="text", kind="core", version="1.0.0", schema=1, provides="title_embedding", models=("imagenet", "minilm"), local=("imagenet",),
+           assets=("imagenet",), source="Sentence-BERT, Reimers and Gurevych 2019; texts by ridge regression to the classifier, after Elhoseiny et al. 2013", outputs=[
     Array("title_vector", ("feature",), doc="the title as a vector of unit length, among those of core_imagenet"),
     Array("name_similarity", (), doc="cosine in meaning of the title and the nearest name of an ImageNet class, 1 the name itself",
           pool=("value",)),
