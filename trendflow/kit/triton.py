@@ -187,7 +187,8 @@ def _why_not(server: _Server) -> str:
     try: rows = {r["name"]: r for r in json.loads(got)}
     except (ValueError, TypeError, KeyError): return f"what answers there is no Triton Inference Server, it said {status}. Mend execution.triton of the profile."
     if server.name not in rows: return f"the server has no such model, only {sorted(rows)}. Write it with `trendflow models repository`."
-    return f"the model is not ready: {rows[server.name].get('state') or 'not loaded'} {rows[server.name].get('reason', '')}"[:300] + ". Load it, or look at the log of the server."
+    told = " ".join(filter(None, (rows[server.name].get(k) for k in ("state", "reason")))) or "not loaded"
+    return f"the model is not ready: {told[:300]}. Load it, or look at the log of the server."
 
 
 def _checked(server: _Server, model: Model) -> dict[str, Any]:
