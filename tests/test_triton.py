@@ -28,10 +28,11 @@ from trendflow.kit import triton
 from trendflow.kit.models import Models, known, loaded, lock
 from trendflow.kit.triton import SERVED, ServerCut, ServerSlow, open_network, served, write_repository
 
-KEYS = ("imagenet", "minilm")
+KEYS = ("imagenet", "minilm", "whisper_tiny_en")
 RNG = np.random.default_rng(0)
 ARRAYS = {
     "imagenet": {"pixel": RNG.integers(0, 256, (2, 96, 160, 3), "uint8")},
+    "whisper_tiny_en": {"samples": np.asarray(samples.audio("recording").mono(16000)), "language": np.array([-1], "int32"), "beam": np.array([5], "int32")},
     "minilm": {"piece_id": RNG.integers(1000, 30000, (3, 12)), "piece_count": np.array([12, 7, 1], "int32")},
 }
 SECRET = "pineapple-4711"
@@ -142,6 +143,12 @@ def test_the_server_says_what_this_process_says(server: InferenceServer, key: st
         else: assert np.array_equal(there[name], x)
 
 
+def test_where_nothing_is_heard_arrays_are_empty(server: InferenceServer) -> None:
+    heard = served(known("whisper_tiny_en"), server.address)({**ARRAYS["whisper_tiny_en"], "samples": np.zeros(16000, "float32")})
+    here = loaded("whisper_tiny_en", make_of("whisper_tiny_en"))({**ARRAYS["whisper_tiny_en"], "samples": np.zeros(16000, "float32")})
+    for name, x in here.items(): assert heard[name].shape == x.shape and np.allclose(heard[name], x, atol=1e-3)
+
+
 def test_threads_share_a_network(server: InferenceServer) -> None:
     network, every = served(known("minilm"), server.address), [{"piece_id": np.full((1, n), 2000 + n), "piece_count": np.array([n], "int32")} for n in range(1, 17)]
     alone = [network(a)["vector"] for a in every]
@@ -181,7 +188,7 @@ def test_something_else_answers() -> None:
 
 
 def test_no_such_model(server: InferenceServer) -> None:
-    with pytest.raises(ModelUnavailable, match=r"no such model, only \['image_embedding_triton', 'text_embedding_triton'\]") as e:
+    with pytest.raises(ModelUnavailable, match=r"no such model, only \['image_embedding_triton', 'text_embedding_triton', 'whisper_tiny_triton'\]") as e:
         served(replace(known("imagenet"), served_as="nobody_triton"), server.address)
     assert e.value.code == "triton_unavailable"
 

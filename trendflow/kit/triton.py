@@ -28,7 +28,7 @@ __all__ = ['Arrays', 'SERVED', 'ANSWER_S', 'Served', 'config_text', 'write_repos
            'ServerCut', 'ServerSlow', 'served']
 
 # %% ../../nbs/05_kit/triton.ipynb #b1f00a07
-Arrays = dict[str, tuple[str, tuple[str | int, ...]]]       # array → dtype ("text" for strings) and dims
+Arrays = dict[str, tuple[str, tuple[str | int, ...]]]       # array → dtype and dims
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,13 @@ SERVED = {                              # key of the lock → how it is called
                        ("imagenet",)),
     "minilm": Served("trendflow.kit.minilm:text_network", {"piece_id": ("int64", ("sentence", "piece")), "piece_count": ("int32", ("sentence",))},
                      {"vector": ("float32", ("sentence", 384))}),
+    **{key: Served("trendflow.kit.whisper:make_whisper", {"samples": ("float32", ("sample",)), "language": ("int32", (1,)), "beam": ("int32", (1,))},
+                   {"token_id": ("int32", ("token",)), "token_probability": ("float32", ("token",)), "edge_s": ("float32", ("edge",)), "language": ("int32", (1,)),
+                    "language_probability": ("float32", (1,)), "no_speech_probability": ("float32", (1,))}) for key in ("whisper_tiny_en", "whisper_base")},
 }
 
 # %% ../../nbs/05_kit/triton.ipynb #b1f00a0a
-_TYPES = {"uint8": "UINT8", "int32": "INT32", "int64": "INT64", "float32": "FP32", "float64": "FP64", "bool": "BOOL", "text": "STRING"}
+_TYPES = {"uint8": "UINT8", "int32": "INT32", "int64": "INT64", "float32": "FP32", "float64": "FP64"}
 _MODEL_PY = '"Written by trendflow: a network of the package, for the Python backend."\nfrom trendflow.kit.triton import TritonPythonModel  # noqa: F401\n'
 
 
@@ -106,16 +109,6 @@ def open_network(
     return getattr(importlib.import_module(module), name)(weights)
 
 # %% ../../nbs/05_kit/triton.ipynb #b1f00a12
-def _packed(x: np.ndarray) -> np.ndarray:
-    "As the wire wants it: strings as bytes, the rest in one piece."
-    return np.array([s.encode() for s in x.ravel().tolist()], object).reshape(x.shape) if x.dtype.kind == "U" else np.ascontiguousarray(x)
-
-
-def _unpacked(x: np.ndarray) -> np.ndarray:
-    "What _packed was given."
-    return np.array([b.decode() for b in x.ravel().tolist()], str).reshape(x.shape) if x.dtype == object else x
-
-
 class TritonPythonModel:
     "What the Python backend of a server runs."
 
@@ -133,8 +126,8 @@ class TritonPythonModel:
         import triton_python_backend_utils as backend
         inputs, outputs = self.names
         try:
-            made = self.network({n: _unpacked(backend.get_input_tensor_by_name(request, n).as_numpy()) for n in inputs})
-            return backend.InferenceResponse([backend.Tensor(n, _packed(made[n])) for n in outputs])
+            made = self.network({n: backend.get_input_tensor_by_name(request, n).as_numpy() for n in inputs})
+            return backend.InferenceResponse([backend.Tensor(n, np.ascontiguousarray(made[n])) for n in outputs])
         except Exception as e:      # noqa: BLE001 – whatever the network raises is the answer
             at = traceback.extract_tb(e.__traceback__)[-1]
             return backend.InferenceResponse(error=backend.TritonError(f"{type(e).__name__} in {at.name}, {Path(at.filename).name} line {at.lineno}"))
@@ -237,7 +230,7 @@ def _faults(takes: Mapping[str, tuple[str, list[int]]], arrays: Mapping[str, np.
     return faults
 
 
-def _kind(x: np.ndarray) -> str: return _TYPES.get("text" if x.dtype.kind == "U" else str(x.dtype), str(x.dtype))
+def _kind(x: np.ndarray) -> str: return _TYPES.get(str(x.dtype), str(x.dtype))
 
 # %% ../../nbs/05_kit/triton.ipynb #b1f00a1a
 def _request(arrays: Mapping[str, np.ndarray], wanted: tuple[str, ...]) -> tuple[bytes, int]:
@@ -245,8 +238,8 @@ def _request(arrays: Mapping[str, np.ndarray], wanted: tuple[str, ...]) -> tuple
     from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
     inputs = []
     for name, x in arrays.items():
-        inputs.append(InferInput(name, list(x.shape), _kind(x).replace("STRING", "BYTES")))
-        inputs[-1].set_data_from_numpy(_packed(x), binary_data=True)
+        inputs.append(InferInput(name, list(x.shape), _kind(x)))
+        inputs[-1].set_data_from_numpy(x, binary_data=True)
     return InferenceServerClient.generate_request_body(inputs, outputs=[InferRequestedOutput(n, binary_data=True) for n in wanted])
 
 
@@ -254,7 +247,7 @@ def _read(body: bytes, header: int, wanted: tuple[str, ...]) -> dict[str, np.nda
     "The arrays of an answer."
     from tritonclient.http import InferenceServerClient
     made = InferenceServerClient.parse_response_body(body, header_length=header)
-    return {n: _unpacked(made.as_numpy(n)) for n in wanted}
+    return {n: np.array(made.as_numpy(n)) for n in wanted}          # copies: those of the client cannot be written to
 
 
 def _refusal(server: _Server, model: Model, status: int, body: bytes) -> Exception:
