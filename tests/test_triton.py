@@ -24,9 +24,11 @@ from trendflow.core.artifact import Artifact
 from trendflow.core.contract import Hosting
 from trendflow.core.errors import ComponentFailed, ContractError, ModelDigestMismatch, ModelUnavailable, UsageError
 from trendflow.core.registry import discover
+from trendflow.core.sampling import Budget
 from trendflow.kit import triton
 from trendflow.kit.models import Models, known, loaded, lock
 from trendflow.kit.triton import SERVED, ServerCut, ServerSlow, open_network, served, write_repository
+from trendflow.run.profile import settle_profile
 
 KEYS = ("imagenet", "minilm", "whisper_tiny_en")
 RNG = np.random.default_rng(0)
@@ -143,10 +145,10 @@ def test_the_server_says_what_this_process_says(server: InferenceServer, key: st
         else: assert np.array_equal(there[name], x)
 
 
-def test_where_nothing_is_heard_arrays_are_empty(server: InferenceServer) -> None:
-    heard = served(known("whisper_tiny_en"), server.address)({**ARRAYS["whisper_tiny_en"], "samples": np.zeros(16000, "float32")})
-    here = loaded("whisper_tiny_en", make_of("whisper_tiny_en"))({**ARRAYS["whisper_tiny_en"], "samples": np.zeros(16000, "float32")})
-    for name, x in here.items(): assert heard[name].shape == x.shape and np.allclose(heard[name], x, atol=1e-3)
+def test_arrays_without_a_number_arrive(server: InferenceServer) -> None:
+    none = {"pixel": np.zeros((0, 64, 64, 3), "uint8")}
+    here, there = loaded("imagenet", make_of("imagenet"))(none), served(known("imagenet"), server.address)(none)
+    assert {k: (x.shape, x.dtype) for k, x in here.items()} == {k: (x.shape, x.dtype) for k, x in there.items()}
 
 
 def test_threads_share_a_network(server: InferenceServer) -> None:
@@ -295,25 +297,38 @@ def test_what_is_absent_is_not_tried_again(between: Between, tmp_path: Path, los
 
 # --- whole runs ------------------------------------------------------------------------------------------------------------------
 
+def asking() -> tuple[dict[str, set[str]], dict]:
+    "The components of the profile default that a server has a part in, with the models they ask it for; and a profile of these and all that they read."
+    settled = settle_profile("default")
+    asked = {n: {k for k in c.model_keys(settled.configs[n], settled.hosting) if known(k).served_as and k not in c.local} for n, c in settled.contracts.items()}
+    asked = {n: keys for n, keys in asked.items() if keys}
+    names = set(asked)
+    for name in reversed(settled.plan.order): names |= set(settled.plan.feeds(name)) if name in names else set()
+    chosen = {n: {"config": settled.profile.components[n].config, **(FEW if isinstance(getattr(settled.samples.get(n), "policy", None), Budget) else {})} for n in names}
+    return asked, {"components": {**chosen, "loudness_extractor": {}}, "roles": settled.plan.roles}
+
+
 def test_a_whole_run_has_the_same_artifacts(server: InferenceServer, tmp_path: Path) -> None:
-    components, made = {"core_imagenet": FEW, "core_title_imagenet": {}, "loudness_extractor": {}}, {}
-    for name, profile in {"here": {"components": components}, "there": on_server(server.address, **components)}.items():
-        run = run_video(samples.clip(), samples.info(), profile=profile, store=tmp_path / "store", quiet=True)
+    (asked, profile), made = asking(), {}
+    assert {"core_imagenet", "core_title_imagenet"} <= set(asked)
+    profile["roles"] = {r: p for r, p in profile["roles"].items() if p in profile["components"]}
+    for name, change in {"here": {}, "there": on_server(server.address)}.items():
+        run = run_video(samples.clip(), samples.info(), profile={**change, **profile}, store=tmp_path / "store", quiet=True)
         assert run.status == "ok", [c["error"] for c in run.manifest["components"]]
         made[name] = {c["name"]: (c, Artifact.open(run.dir / c["name"] / f"{c['name']}.npz")) for c in run.manifest["components"]}
-    for name in components:
-        (entry, here), (other, there) = made["here"][name], made["there"][name]
-        arrays = [a.name for a in discover()[name].outputs]
-        for a in arrays:
+    touched = settle_profile(profile).plan.downstream(asked)
+    for name in profile["components"]:
+        (_, here), (entry, there) = made["here"][name], made["there"][name]
+        for a in (a.name for a in discover()[name].outputs):
             x, y = np.asarray(getattr(here, a)), np.asarray(getattr(there, a))
             assert x.dtype == y.dtype and x.shape == y.shape
             if x.dtype.kind == "f": assert np.allclose(x, y, rtol=0, atol=1e-3, equal_nan=True), a
             else: assert np.array_equal(x, y), a
         sent = {m["model_name"] for m in there.meta["models_used"] if m["runtime"] == "triton"}
-        assert sent == {"core_imagenet": {known("imagenet").name}, "core_title_imagenet": {known("minilm").name}, "loudness_extractor": set()}[name]
+        assert sent == {known(k).name for k in asked.get(name, ())}
         assert [{**m, "runtime": ""} for m in here.meta["models_used"]] == [{**m, "runtime": ""} for m in there.meta["models_used"]]
-        assert (here.meta["component_key"] != there.meta["component_key"]) == bool(sent), name
-        assert bool(other["reused_from"]) != bool(sent), "what no server has a part in is reused"
+        assert (here.meta["component_key"] != there.meta["component_key"]) == (name in touched), name
+        assert bool(entry["reused_from"]) == (name not in touched), "what no server has a part in is reused"
 
 
 def test_doctor_asks_the_server(server: InferenceServer) -> None:

@@ -115,6 +115,7 @@ def main() -> None:
     parser.add_argument("--profile", default="default", help="name of a profile or a YAML file")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.default_int_handler)       # a shell ignores it for what runs in its background
     from trendflow.app.weights import serve_models
     from trendflow.core.errors import TrendflowError
     with suppress(KeyboardInterrupt), TemporaryDirectory(prefix="trendflow-models-") as folder:

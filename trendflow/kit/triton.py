@@ -215,7 +215,7 @@ def served(
         body, size = _request(arrays, tuple(gives))
         status, headers, got = server.ask(f"models/{server.name}/infer", body, {"Inference-Header-Content-Length": str(size)})
         if status != 200: raise _refusal(server, model, status, got)
-        return _read(got, int(headers["Inference-Header-Content-Length"]), tuple(gives))
+        return _read(got, headers.get("Inference-Header-Content-Length"), tuple(gives))
     return network
 
 
@@ -243,10 +243,10 @@ def _request(arrays: Mapping[str, np.ndarray], wanted: tuple[str, ...]) -> tuple
     return InferenceServerClient.generate_request_body(inputs, outputs=[InferRequestedOutput(n, binary_data=True) for n in wanted])
 
 
-def _read(body: bytes, header: int, wanted: tuple[str, ...]) -> dict[str, np.ndarray]:
-    "The arrays of an answer."
+def _read(body: bytes, header: str | None, wanted: tuple[str, ...]) -> dict[str, np.ndarray]:
+    "The arrays of an answer; it is all header when none of them has a number."
     from tritonclient.http import InferenceServerClient
-    made = InferenceServerClient.parse_response_body(body, header_length=header)
+    made = InferenceServerClient.parse_response_body(body, header_length=int(header) if header else None)
     return {n: np.array(made.as_numpy(n)) for n in wanted}          # copies: those of the client cannot be written to
 
 
