@@ -25,9 +25,10 @@ from trendflow.core.contract import Hosting
 from trendflow.core.errors import ComponentFailed, ContractError, ModelDigestMismatch, ModelUnavailable, UsageError
 from trendflow.core.registry import discover
 from trendflow.core.sampling import Budget
-from trendflow.kit import triton
+from trendflow.kit import repository, triton
 from trendflow.kit.models import Models, known, loaded, lock
-from trendflow.kit.triton import SERVED, ServerCut, ServerSlow, open_network, served, write_repository
+from trendflow.kit.repository import open_network, write_repository
+from trendflow.kit.triton import SERVED, ServerCut, ServerSlow, served
 from trendflow.run.profile import settle_profile
 
 KEYS = ("imagenet", "minilm", "whisper_tiny_en")
@@ -214,7 +215,7 @@ def test_other_weights_are_refused(server: InferenceServer) -> None:
 
 
 def test_other_data_files_are_refused(server: InferenceServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton, "_assets_digest", lambda names: "other")
+    monkeypatch.setitem(SERVED, "imagenet", replace(SERVED["imagenet"], assets=("prompts",)))
     with pytest.raises(ModelDigestMismatch, match=r"\['assets_digest'\]"): served(known("imagenet"), server.address)
 
 
@@ -222,7 +223,7 @@ def test_a_folder_whose_weights_were_changed_is_not_opened(tmp_path: Path) -> No
     write_repository(tmp_path, ["imagenet"])
     folder = tmp_path / "image_embedding_triton" / "1"
     with next(folder.glob("*.pth")).open("r+b") as f: f.write(b"x")
-    with pytest.raises(ModelDigestMismatch, match="Write the repository anew"): open_network(folder, {"weights_digest": known("imagenet").weights_digest})
+    with pytest.raises(ModelDigestMismatch, match="Write the repository anew"): open_network(folder, {"key": "imagenet", "weights_digest": known("imagenet").weights_digest})
 
 
 # --- faults of what is sent ------------------------------------------------------------------------------------------------------
@@ -361,7 +362,7 @@ def test_every_model_with_a_name_on_the_server_is_described() -> None:
 
 
 def test_two_models_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton, "known", lambda key: replace(known(key), served_as="one"))
+    monkeypatch.setattr(repository, "known", lambda key: replace(known(key), served_as="one"))
     with pytest.raises(UsageError, match=r"two would be \['one'\]"): write_repository(tmp_path, ["imagenet", "minilm"])
 
 

@@ -117,7 +117,7 @@ def doctor(
                      "mend": f"pip install 'trendflow[{extra}]' to {use}." if extra else f"pip install {name}"})
     return rows + [_codecs(), *_profiles(), _samples(), *(_servers(settle_profile(profile)) if profile is not None else ())]
 
-
+# %% ../../nbs/85_app/25_inspect.ipynb #b1f00b07
 def _codecs() -> dict[str, Any]:
     "Decoders of the formats that YouTube uses."
     import av
@@ -149,7 +149,7 @@ def _samples() -> dict[str, Any]:
     except TrendflowError: found, ok = "absent", False
     return {"what": "sample video", "found": found, "ok": ok, "needed": False, "mend": "Work in a clone of the repository, or set TRENDFLOW_SAMPLES."}
 
-
+# %% ../../nbs/85_app/25_inspect.ipynb #b1f00b06
 def _servers(settled: Settled) -> list[dict[str, Any]]:
     "The models that a profile with `runtime: triton` asks of its server."
     rows, h = [], settled.hosting
@@ -157,5 +157,5 @@ def _servers(settled: Settled) -> list[dict[str, Any]]:
         if h.runtime == "inprocess" or not (model := known(key)).served_as: continue
         try: found, ok = f"ready on {h.address}", bool(served(model, h.address, h.answer_s))
         except TrendflowError as e: found, ok = str(e), False
-        rows.append({"what": model.served_as, "found": found, "ok": ok, "needed": needed, "mend": "Run a server as the page kit/triton tells; in a clone `make triton`."})
+        rows.append({"what": model.served_as, "found": found, "ok": ok, "needed": needed, "mend": "Run a server as the page kit/repository tells; in a clone `make triton`."})
     return rows

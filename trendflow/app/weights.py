@@ -12,7 +12,7 @@ from typing import Any
 from .run_video import bar
 from ..core.errors import ModelUnavailable
 from ..kit.models import Model, known, origin, pull, states
-from ..kit.triton import write_repository
+from ..kit.repository import write_repository
 from ..run.profile import Settled, settle_profile
 
 # %% auto #0
