@@ -50,8 +50,8 @@ _HEADS = {128: 2, 256: 4, 384: 12, 512: 8, 768: 12, 1024: 16}
 def text_network(
     files: dict[str, Path],     # model.safetensors
 ) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:     # raises UsageError for a network of another kind
-    """`piece_id` [sentence, piece] int64 and `piece_count` [sentence] int32 →
-    `vector` [sentence, feature] float32 of unit length; threads can share it."""
+    "The text model as a function of named arrays; threads can share it."
+    # piece_id [sentence, piece] int64, piece_count [sentence] int32 → vector [sentence, feature] float32, unit length
     from safetensors.torch import load_file
     torch, weights = single_threaded_torch(), load_file(files["model.safetensors"])
     words, types = (weights.get(f"embeddings.{kind}_embeddings.weight") for kind in ("word", "token_type"))
@@ -69,10 +69,11 @@ def text_network(
 
     return network
 
-# %% ../../nbs/05_kit/minilm.ipynb #9ccb8573
+# %% ../../nbs/05_kit/minilm.ipynb #0822d971
 def _layers(w: dict[str, Any]) -> list[dict[str, tuple[Any, Any]]]:
     "The products and norms of each layer; query, key and value are one product."
-    torch, out = single_threaded_torch(), []
+    torch = single_threaded_torch()
+    out: list[dict[str, tuple[Any, Any]]] = []
 
     def pair(name: str) -> tuple[Any, Any]: return w[f"{name}.weight"], w[f"{name}.bias"]
 

@@ -60,8 +60,8 @@ def sentence_spans(
     out, start = [], 0
     for found in [*_STOP.finditer(text), None]:
         end = found.end() if found else len(text)
-        said = text[start:end]
         if found and found["stop"] == "." and _goes_on(text[max(start, found.start() - 200):found.start()], text[end:end + 2]): continue
+        said = text[start:end]
         if regex.search(r"[\p{L}\p{N}]", said):
             out.append((start + len(said) - len(said.lstrip()), start + len(said.rstrip())))
             start = end
@@ -162,7 +162,8 @@ def written(
     utterance_of: np.ndarray,   # [word] int – utterance that a word belongs to, not decreasing
 ) -> list[str]:                 # one per word; joined they are the whole text
     "The words of a transcript with the spaces before them."
-    out, at, before = [], 0, -1
+    out: list[str] = []
+    at, before = 0, -1
     for word, row in zip(spoken.words, np.asarray(utterance_of).tolist()):
         at = 0 if row != before else at
         found = spoken.utterances[row].find(word, at)

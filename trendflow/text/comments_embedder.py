@@ -22,8 +22,9 @@ from ..kit.words import fold
 # %% auto #0
 __all__ = ['comments_embedder', 'ranked']
 
-# %% ../../nbs/50_text/comments_embedder.ipynb #994899c1
-_WEIGHTING, _COUNTS = {"weighting": ("equal", "likes")}, ("given", "different", "read")
+# %% ../../nbs/50_text/comments_embedder.ipynb #5854e16a
+_WEIGHTING: dict[str, tuple[str, ...]] = {"weighting": ("equal", "likes")}
+_COUNTS = ("given", "different", "read")
 _OUTPUTS = [
     Array("vector", ("weighting", "feature"), labels=_WEIGHTING, nullable=True,
           doc="the comments as a vector of unit length: each counts the same; by log(1 + likes), NaN where no comment is known to have likes"),

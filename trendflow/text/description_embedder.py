@@ -38,7 +38,8 @@ def description_embedder(
     most: int = 16,                 # chunks that are read, 1 or more
 ) -> Arrays | Empty:                # the arrays above
     "The description as a vector."
-    if not 16 <= longest <= LONGEST or most < 1: raise UsageError(f"description_embedder: longest is 16 to {LONGEST} and most at least 1, got {longest} and {most}. Mend the profile.")
+    if not 16 <= longest <= LONGEST or most < 1:
+        raise UsageError(f"description_embedder: longest is 16 to {LONGEST} and most at least 1, got {longest} and {most}. Mend the profile.")
     text = prose(texts.description or "")
     if not split(text): return Empty("no_text_available")
     model = encoder(models)

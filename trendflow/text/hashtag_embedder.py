@@ -20,8 +20,8 @@ from ..kit.words import fold, hashtags
 # %% auto #0
 __all__ = ['hashtag_embedder', 'phrases']
 
-# %% ../../nbs/50_text/hashtag_embedder.ipynb #e7facf8f
-_KINDS = {"kind": ("hashtag", "keyword")}
+# %% ../../nbs/50_text/hashtag_embedder.ipynb #0e0f8e1f
+_KINDS: dict[str, tuple[str, ...]] = {"kind": ("hashtag", "keyword")}
 
 
 @component(family="text", kind="text", models=("text_embedding", "language"), source="Sentence-BERT, Reimers and Gurevych 2019", outputs=[
