@@ -85,7 +85,7 @@ def _listen(
     same = {k for k, one in heard.items() if one["language"][0] == language}
     return [(heard[k] if k in same else ask(k, language), p) for k, p in enumerate(parts)], language, float(np.mean(votes[language]))
 
-# %% ../../nbs/40_audio/asr_extractor.ipynb #84c7c055
+# %% ../../nbs/40_audio/asr_extractor.ipynb #0c49c1bd
 REPETITIVE = 2.4                            # length of a text over its length when compressed: Whisper repeats itself above this
 _PAUSE_S = 1.0                              # s – that ends an utterance
 _END, _GOES_ON = regex.compile(r"[.!?…。！？]+[\"'”’»)]*$"), regex.compile(r"(?i)^\W*(?:mr|mrs|ms|dr|st|vs|prof|jr|\p{L})\.$")
@@ -108,7 +108,7 @@ class Utterance:
 
 def _mean_log(chance: np.ndarray) -> float: return float(np.log(np.maximum(chance, 1e-6)).mean())
 
-
+# %% ../../nbs/40_audio/asr_extractor.ipynb #b0251cef
 def _utterances(
     tokenizer: Any,                         # of the model
     heard: dict[str, np.ndarray],           # what the network says of a chunk
@@ -142,7 +142,7 @@ def _placed(
     times[0] = np.maximum.accumulate(times[0])
     return np.maximum(times, times[0]).T
 
-# %% ../../nbs/40_audio/asr_extractor.ipynb #cb398d0a
+# %% ../../nbs/40_audio/asr_extractor.ipynb #519b0f31
 def _rows(
     kept: list[Utterance],                  # in order, at least one
 ) -> dict[str, np.ndarray]:                 # of the contract
