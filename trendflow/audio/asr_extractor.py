@@ -18,7 +18,7 @@ from ..core.contract import Arrays, Empty, component
 from ..core.roles import speech_activity
 from ..kit.models import Models, Network
 from ..kit.speech import RATE, chunks
-from ..kit.tokens import FILE, read_tokenizer, text_of, word_rows
+from ..kit.tokens import FILE, decode, read_tokenizer, text_of, word_rows
 from ..kit.whisper import make_whisper
 
 # %% auto #0
@@ -29,6 +29,7 @@ METRICS = {"word_count": "words", "utterance_count": "count", "dropped_share": "
 
 
 @component(family="audio", kind="audio", version="1.0.0", schema=1, provides="transcript", opens=("utterance", "token", "word"), cost="cpu_heavy",
+    raw_text=(Array("word_text", ("word",), "U80", doc="the word as text, cut at 80 characters"),),
     models=lambda config: (config["model"],), outputs=[
         Array("tokenizer", (), "U64", unit="code", doc="SHA-256 of the tokenizer's file, which turns ids into text"),
         Array("language", (), "U8", unit="code", doc="ISO 639 code of the language"),
@@ -58,7 +59,8 @@ def asr_extractor(
     kept = [u for u in told if (u.log_probability + u.around) / 2 >= least_log_probability and u.repetition <= REPETITIVE]
     if not kept: return Empty("nothing_recognised")
     code = tokenizer.id_to_token(language)[2:-2] if language >= 0 else known.languages[0]
-    return {"tokenizer": known.files[FILE].sha256, "language": {"jw": "jv"}.get(code, code), "language_probability": sure, **_rows(kept), "measure": _measures(kept, len(told))}
+    out = {"tokenizer": known.files[FILE].sha256, "language": {"jw": "jv"}.get(code, code), "language_probability": sure, **_rows(kept), "measure": _measures(kept, len(told))}
+    return out | {"word_text": np.array([w[:80] for w in decode(out).words])}
 
 # %% ../../nbs/40_audio/asr_extractor.ipynb #59c6bf6e
 _SURE, _ASKED = 0.5, 3                      # probability of a language that is believed at once; chunks that are asked otherwise

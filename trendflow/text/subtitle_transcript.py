@@ -15,7 +15,7 @@ from ..core.axes import Array
 from ..core.contract import Arrays, Empty, component
 from ..core.sources import Cue, Texts
 from ..kit.models import Models
-from ..kit.tokens import FILE, encode, read_tokenizer, text_of, word_rows
+from ..kit.tokens import FILE, decode, encode, read_tokenizer, text_of, word_rows
 
 # %% auto #0
 __all__ = ['MODEL', 'METRICS', 'subtitle_transcript']
@@ -25,7 +25,8 @@ MODEL = "whisper_tiny_en"               # whose tokenizer it is
 METRICS = {"word_count": "words", "cue_count": "count", "words_per_minute": "1/min"}
 
 
-@component(family="text", kind="text", provides="transcript", opens=("utterance", "token", "word"), models=(MODEL,), outputs=[
+@component(family="text", kind="text", provides="transcript", opens=("utterance", "token", "word"), models=(MODEL,),
+    raw_text=(Array("word_text", ("word",), "U80", doc="the word as text, cut at 80 characters"),), outputs=[
     Array("tokenizer", (), "U64", unit="code", doc="SHA-256 of the tokenizer's file, which turns ids into text"),
     Array("language", (), "U8", unit="code", doc="ISO 639 code of the language that the platform names, empty when it names none"),
     Array("language_probability", (), nullable=True, doc="NaN: nothing was recognised"),
@@ -50,11 +51,12 @@ def subtitle_transcript(
     times[:, 0] = np.maximum.accumulate(times[:, 0])
     first = np.cumsum([0, *(len(ids) for _, ids, _ in cues)])
     n, shown = len(times), float((end - start).sum())
-    return {"utterance_start_s": start, "utterance_end_s": end, "token_utterance_row": np.repeat(np.arange(len(cues), dtype=np.int32), np.diff(first)),
+    out = {"utterance_start_s": start, "utterance_end_s": end, "token_utterance_row": np.repeat(np.arange(len(cues), dtype=np.int32), np.diff(first)),
             "word_start_s": times[:, 0], "word_end_s": times.max(axis=1), "tokenizer": digest, "language": regex.split("[-_]", texts.language or "")[0].lower()[:8],
             "language_probability": np.nan, "log_probability": np.full(len(cues), np.nan, np.float32), "word_probability": np.full(n, np.nan, np.float32),
             "token_id": np.concatenate([ids for _, ids, _ in cues]), "word_token_row": np.concatenate([r + at for (_, _, r), at in zip(cues, first)]).astype(np.int32),
             "measure": np.array([n, len(cues), n * 60 / shown if shown > 0 else np.nan], np.float32)}
+    return out | {"word_text": np.array([w[:80] for w in decode(out).words])}
 
 # %% ../../nbs/50_text/subtitle_transcript.ipynb #3ddb2d6d
 _NOT_SAID = regex.compile(r"\[[^\[\]]{0,200}\]|(?m:^\s*\([^()]{0,200}\)\s*$)|(?m:^\s*>>+)|[♪♫]+")
