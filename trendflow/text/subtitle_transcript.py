@@ -25,7 +25,7 @@ MODEL = "whisper_tiny_en"               # whose tokenizer it is
 METRICS = {"word_count": "words", "cue_count": "count", "words_per_minute": "1/min"}
 
 
-@component(family="text", kind="text", provides="transcript", opens=("utterance", "token", "word"), models=(MODEL,), outputs=[
+@component(family="text", kind="text", provides="transcript", opens=("utterance", "token", "word"), models=(MODEL,), local=(MODEL,), outputs=[
     Array("tokenizer", (), "U64", unit="code", doc="SHA-256 of the tokenizer's file, which turns ids into text"),
     Array("language", (), "U8", unit="code", doc="ISO 639 code of the language that the platform names, empty when it names none"),
     Array("language_probability", (), nullable=True, doc="NaN: nothing was recognised"),
