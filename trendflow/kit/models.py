@@ -350,6 +350,7 @@ def pin(
     precision: str = "fp32",            # of the weights
     licence: str = "unknown",           # of the weights
     what: str = "pinned on this machine",       # one line
+    languages: tuple[str, ...] = (),    # ISO 639 codes of the languages that it knows; () for many, or where language does not matter
 ) -> Model:                             # raises UsageError
     "Pin a checkpoint of your own."
     if key in _shipped(): raise UsageError(f"model {key!r}: the package has one of this name. Take another key.")
@@ -358,7 +359,7 @@ def pin(
     if lost or not paths: raise UsageError(f"model {key!r}: files that are there are needed, found none at {lost}. Check the paths.")
     if odd: raise UsageError(f"model {key!r}: plain names are needed, found {odd}. Use letters, digits, point, dash and underscore.")
     lock()                              # a list that cannot be read is not written over
-    model = Model(key, name, version, what, licence, engine, precision, {n: File(p.stat().st_size, file_digest(p)) for n, p in paths.items()}, ())
+    model = Model(key, name, version, what, licence, engine, precision, {n: File(p.stat().st_size, file_digest(p)) for n, p in paths.items()}, (), languages=tuple(languages))
     own, folder = cache_folder() / OWN_LOCK, model_folder(model)
     folder.mkdir(parents=True, exist_ok=True)
     for n, p in paths.items():
