@@ -15,19 +15,19 @@ from ..core.sources import Segments
 from ..kit.chroma import CLASSES
 
 # %% auto #0
-__all__ = ['KEYS', 'METRICS', 'SURE', 'key_extractor', 'fit', 'tonal', 'confidence']
+__all__ = ['KEYS', 'METRICS', 'SURE', 'CLEAR', 'key_extractor', 'fit', 'tonal', 'confidence']
 
 # %% ../../nbs/40_audio/key_extractor.ipynb #a9f677b2
 KEYS = tuple(f"{c}_{mode}" for mode in ("major", "minor") for c in CLASSES)
 METRICS = {"confidence": "1", "mode": "1", "stability": "1", "changes": "1/min", "keyed_share": "1"}
-SURE = 0.1                          # confidence below which there is no key
+SURE, CLEAR = 0.1, 0.3              # confidence below which there is no key, and below which a change of key does not count
 
 
 @component(family="audio", kind="audio", version="1.0.0", schema=1, sampling=Windows("tempo"),
     outputs=[
         Array("measure", ("metric",), unit=tuple(METRICS.values()), labels={"metric": tuple(METRICS)}, nullable=True, zero_ok=True, pool=("value",),
               doc="of the whole: confidence of its key, 0 to 1; fit of the best minor key less that of the best major key; share of the windows with a key that have this one; "
-                  "changes of key per minute; share of the windows that have a key"),
+                  "changes of key per minute, of windows with a confidence of 0.3; share of the windows that have a key"),
         Array("whole_key", (), "int32", unit="id", doc="key of the whole sound: 0 to 11 C major to B major, 12 to 23 C minor to B minor; -1 when there is none"),
         Array("key", ("segment",), "int32", unit="id", doc="key of the window, numbered the same; -1 when there is none"),
         Array("confidence", ("segment",), nullable=True, zero_ok=True, pool=("std", "max"), token="mean", doc="0 no key, 1 certain; NaN where nothing is heard"),
@@ -115,6 +115,6 @@ def _whole(
 ) -> np.ndarray:                    # [metric] float32
     "The numbers of METRICS."
     keyed, minutes = best[:-1][best[:-1] >= 0], (np.max(segments.end_s, initial=0) - np.min(segments.start_s, initial=np.inf)) / 60
-    heard = ~np.isnan(sure[:-1])
+    heard, clear = ~np.isnan(sure[:-1]), best[:-1][sure[:-1] >= CLEAR]
     return np.array([sure[-1], mode[-1], (keyed == best[-1]).mean() if len(keyed) and best[-1] >= 0 else np.nan,
-                     (np.diff(keyed) != 0).sum() / minutes if len(keyed) else np.nan, len(keyed) / heard.sum() if heard.any() else np.nan], np.float32)
+                     (np.diff(clear) != 0).sum() / minutes if len(clear) else np.nan, len(keyed) / heard.sum() if heard.any() else np.nan], np.float32)

@@ -45,8 +45,8 @@ def pitches(
     weight = magnitude * np.exp(-0.5 * (np.log2(f / 440) / 1.2)**2)             # 1.2 octaves
     place = (STEPS * (np.log2(f / 440) + 0.75)) % STEPS                         # A lies three quarters up from C
     step, part = place.astype(int), place % 1                                   # a peak is shared by its two neighbours, so that no tuning is preferred
-    found = sum(np.bincount(frame * STEPS + s % STEPS, w, len(S) * STEPS) for s, w in ((step, weight * (1 - part)), (step + 1, weight * part)))
-    found = found.reshape(len(S), STEPS)
+    at = [frame * STEPS + s % STEPS for s in (step, step + 1)]
+    found = np.bincount(np.concatenate(at), np.concatenate([weight * (1 - part), weight * part]), len(S) * STEPS).reshape(len(S), STEPS)
     return (found / np.maximum(found.sum(axis=1, keepdims=True), 1e-12)).astype(np.float32)
 
 
