@@ -129,7 +129,7 @@ def _utterances(
     return [Utterance(ids[rows[a]:ends[b - 1]], rows[a:b] - rows[a], times[a:b], heard["token_probability"][rows[a]:ends[b - 1]], *of_chunk)
             for a, b in zip(first, [*first[1:], len(rows)])]
 
-
+# %% ../../nbs/40_audio/asr_extractor.ipynb #9de85b6c
 def _placed(
     start: np.ndarray,                      # [word] s – in the chunk
     end: np.ndarray,                        # [word] s – in the chunk

@@ -110,7 +110,7 @@ class Spoken:
 
 
 def decode(
-    transcript: Transcript | Artifact,  # an artifact of the role; an empty one has no words
+    transcript: Transcript | Artifact | dict[str, Any],     # an artifact of the role, or its arrays; an empty one has no words
 ) -> Spoken:                            # raises ArtifactError, ModelUnavailable, ModelDigestMismatch
     "The text of a transcript."
     ids, starts, rows = transcript["token_id"], transcript["word_token_row"], transcript["token_utterance_row"]

@@ -25,7 +25,7 @@ MODEL = "whisper_tiny_en"               # whose tokenizer it is
 METRICS = {"word_count": "words", "cue_count": "count", "words_per_minute": "1/min"}
 
 
-@component(family="text", kind="text", provides="transcript", opens=("utterance", "token", "word"), models=(MODEL,),
+@component(family="text", kind="text", provides="transcript", opens=("utterance", "token", "word"), models=(MODEL,), local=(MODEL,),
     raw_text=(Array("word_text", ("word",), "U80", doc="the word as text, cut at 80 characters"),), outputs=[
     Array("tokenizer", (), "U64", unit="code", doc="SHA-256 of the tokenizer's file, which turns ids into text"),
     Array("language", (), "U8", unit="code", doc="ISO 639 code of the language that the platform names, empty when it names none"),
