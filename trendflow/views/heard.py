@@ -45,7 +45,7 @@ def words_track(
         until = utterance[k + 1, 0] if k + 1 < len(utterance) else duration_s
         own = [str(t).strip() for t, w in zip(texts, word) if utterance[k, 0] - 1e-6 <= w[0] < until - 1e-6]
         room = max(int((until - start) * inch / (_LETTER * SIZE)), 3)
-        lines = wrap(" ".join(own), room, max_lines=max(1, min(LINES, int(0.85 * inches / (_LINE * SIZE)))), placeholder="…")
+        lines = wrap(" ".join(own), room, max_lines=max(1, min(LINES, int(0.85 * inches / (_LINE * SIZE)))), placeholder="…", break_long_words=False)
         ax.text(start, 0.86, "\n".join(lines), fontsize=SIZE, va="top", linespacing=1.05, color=p.INK, parse_math=False, clip_on=True)
 
 # %% ../../nbs/70_views/31_heard.ipynb #8e7cc084
