@@ -146,7 +146,7 @@ def test_what_the_sample_says_and_shows_is_only_in_raw_text(tmp_path: Path, capf
     assert leaks(" ".join(spoken.utterances).encode(), SAID) == SAID                           # the one exception, stated on the page of the extractor
     kept = run_video(where, profile={"extends": "default", "components": {}, "retain_raw_text": True}, store=store, work=work, quiet=True)
     found = holding(tmp_path, SAID + SHOWN)
-    assert {w for words in found.values() for w in words} == {*SAID, *SHOWN}
+    assert {w for words in found.values() for w in words} == {*SAID, *SHOWN} - {"thank you for watching"}        # cells of single words
     assert {Path(p).parent.name: Path(p).name for p in found} == dict.fromkeys(("asr_extractor", "ocr_extractor", "semantics_topics_keyphrases"), RAW_TEXT)
     assert all((tmp_path / p).is_relative_to(kept.dir) for p in found)
     purge(store, work, now_s=max(p.stat().st_mtime for p in kept.dir.rglob(RAW_TEXT)) + 61 * DAY_S)
