@@ -40,7 +40,7 @@ class Clap:
         seen = self.prepare(sounds, sampling_rate=RATE, return_tensors="pt")["input_features"]
         with torch.inference_mode(): return torch.nn.functional.normalize(self.network(input_features=seen).audio_embeds, dim=-1).numpy()
 
-# %% ../../nbs/05_kit/clap.ipynb #5b7d2dd5
+# %% ../../nbs/05_kit/clap.ipynb #e3b837db
 def clap(
     models: Models,                 # of the component
     key: str,                       # of the lock
@@ -59,7 +59,8 @@ def _network(shape: dict[str, Any], how: dict[str, Any], path: Path, key: str) -
     torch = single_threaded_torch()
     torchvision_here()
     from transformers import ClapAudioModelWithProjection, ClapConfig, ClapFeatureExtractor
-    config, prepare = ClapConfig.from_dict(shape).audio_config, ClapFeatureExtractor.from_dict(how)
+    config: Any = ClapConfig.from_dict(shape).audio_config
+    prepare: Any = ClapFeatureExtractor.from_dict(how)
     if config.enable_fusion or (prepare.sampling_rate, prepare.max_length_s) != (RATE, LONGEST_S):
         raise UsageError(f"model {key!r}: is not of the kind that hears 10 s at 48 kHz without fusion. Take clap-htsat-unfused or one like it.")
     with torch.device("meta"): net = ClapAudioModelWithProjection(config)
