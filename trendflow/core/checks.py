@@ -53,7 +53,7 @@ def inputs_of(
 ) -> dict[str, Any]:                    # parameter → input
     "Sample inputs of the named kinds, made to fit each other."
     policy, kind = c.sample.policy if c.sample else None, kinds.get("frames", "one" if "one" in kinds.values() else "scene")
-    how: dict[str, Any] = {"n": 75, "fps": 12.5} if isinstance(policy, Dense) else {"n": 4, "size": (180, 320)} if c.models else {}     # a network needs few, and something to see
+    how: dict[str, Any] = {"n": 75, "fps": 12.5} if isinstance(policy, Dense) else {"n": 4, "size": (180, 320)} if c.models and c.sample else {}     # a network needs few, and something to see
     pictures = samples.frames(kind, pairs=isinstance(policy, Pairs), **how)
     kind = kinds.get("audio", "music")
     sound = Empty("audio_missing_or_extract_failed") if kind == "missing" else samples.audio(kind)
