@@ -24,7 +24,7 @@ from ..kit.whisper import make_whisper
 # %% auto #0
 __all__ = ['METRICS', 'REPETITIVE', 'asr_extractor', 'Utterance']
 
-# %% ../../nbs/40_audio/asr_extractor.ipynb #ebce5096
+# %% ../../nbs/40_audio/asr_extractor.ipynb #3f58f3ed
 METRICS = {"word_count": "words", "utterance_count": "count", "dropped_share": "1", "log_probability": "1", "sure_word_share": "1"}
 
 
@@ -48,14 +48,14 @@ def asr_extractor(
     models: Models,                         # the recogniser, in this process or on a server
     *, model: str = "whisper_tiny_en",      # key of a CTranslate2 Whisper; one of many languages finds out which
     beam: int = 5,                          # width of the search
-    least_log_probability: float = -1.0,    # an utterance below it is dropped
+    least_log_probability: float = -1.0,    # an utterance is dropped when the mean of its own and its chunk's is lower
 ) -> Arrays | Empty:
     "What was said, and when."
     x, known = audio.mono(RATE), models.model(model)
     tokenizer = read_tokenizer(known.files[FILE].sha256)
     heard, language, sure = _listen(models.network(model, make_whisper), x, chunks(x, speech["speech_start_s"], speech["speech_end_s"]), beam)
     told = [u for one, parts in heard for u in _utterances(tokenizer, one, parts)]
-    kept = [u for u in told if u.log_probability >= least_log_probability and u.repetition <= REPETITIVE]
+    kept = [u for u in told if (u.log_probability + u.around) / 2 >= least_log_probability and u.repetition <= REPETITIVE]
     if not kept: return Empty("nothing_recognised")
     code = tokenizer.id_to_token(language)[2:-2] if language >= 0 else known.languages[0]
     return {"tokenizer": known.files[FILE].sha256, "language": {"jw": "jv"}.get(code, code), "language_probability": sure, **_rows(kept), "measure": _measures(kept, len(told))}
@@ -85,7 +85,7 @@ def _listen(
     same = {k for k, one in heard.items() if one["language"][0] == language}
     return [(heard[k] if k in same else ask(k, language), p) for k, p in enumerate(parts)], language, float(np.mean(votes[language]))
 
-# %% ../../nbs/40_audio/asr_extractor.ipynb #7d4b048c
+# %% ../../nbs/40_audio/asr_extractor.ipynb #84c7c055
 REPETITIVE = 2.4                            # length of a text over its length when compressed: Whisper repeats itself above this
 _PAUSE_S = 1.0                              # s – that ends an utterance
 _END, _GOES_ON = regex.compile(r"[.!?…。！？]+[\"'”’»)]*$"), regex.compile(r"(?i)^\W*(?:mr|mrs|ms|dr|st|vs|prof|jr|\p{L})\.$")
@@ -98,11 +98,15 @@ class Utterance:
     word_row: np.ndarray                    # [word] int64 – first token of each word, within the utterance
     times_s: np.ndarray                     # [word, 2] s – on the video's axis
     chance: np.ndarray                      # [token] float32 – probability of each token
-    no_speech: float                        # 0 to 1
+    no_speech: float                        # 0 to 1 – of the chunk
+    around: float                           # mean log probability of the tokens of the chunk
     repetition: float                       # of the text of the chunk
 
     @property
-    def log_probability(self) -> float: return float(np.log(np.maximum(self.chance, 1e-6)).mean())
+    def log_probability(self) -> float: return _mean_log(self.chance)
+
+
+def _mean_log(chance: np.ndarray) -> float: return float(np.log(np.maximum(chance, 1e-6)).mean())
 
 
 def _utterances(
@@ -119,8 +123,9 @@ def _utterances(
     stops = [bool(_END.search(w)) and not _GOES_ON.match(w) for w in words[:-1]]
     first = [0, *(1 + np.flatnonzero(np.array(stops, bool) | (times[1:, 0] - times[:-1, 1] >= _PAUSE_S)))]
     text = text_of(tokenizer, ids).encode()
-    return [Utterance(ids[rows[a]:ends[b - 1]], rows[a:b] - rows[a], times[a:b], heard["token_probability"][rows[a]:ends[b - 1]],
-                      float(heard["no_speech_probability"][0]), len(text) / len(zlib.compress(text))) for a, b in zip(first, [*first[1:], len(rows)])]
+    of_chunk = float(heard["no_speech_probability"][0]), _mean_log(heard["token_probability"]), len(text) / len(zlib.compress(text))
+    return [Utterance(ids[rows[a]:ends[b - 1]], rows[a:b] - rows[a], times[a:b], heard["token_probability"][rows[a]:ends[b - 1]], *of_chunk)
+            for a, b in zip(first, [*first[1:], len(rows)])]
 
 
 def _placed(
@@ -137,7 +142,7 @@ def _placed(
     times[0] = np.maximum.accumulate(times[0])
     return np.maximum(times, times[0]).T
 
-# %% ../../nbs/40_audio/asr_extractor.ipynb #7e545c1a
+# %% ../../nbs/40_audio/asr_extractor.ipynb #cb398d0a
 def _rows(
     kept: list[Utterance],                  # in order, at least one
 ) -> dict[str, np.ndarray]:                 # of the contract
@@ -159,4 +164,4 @@ def _measures(
 ) -> np.ndarray:                            # [metric] float32
     "The numbers of METRICS."
     words, chance = _rows(kept)["word_probability"], np.concatenate([u.chance for u in kept])
-    return np.array([len(words), len(kept), 1 - len(kept) / told, np.log(np.maximum(chance, 1e-6)).mean(), (words >= 0.5).mean()], np.float32)
+    return np.array([len(words), len(kept), 1 - len(kept) / told, _mean_log(chance), (words >= 0.5).mean()], np.float32)

@@ -172,12 +172,12 @@ class transcript(Role):
     opens = ("utterance", "token", "word")
     arrays = (
         Array("tokenizer", (), "U64", unit="code", doc="SHA-256 of the tokenizer's file, which turns ids into text"),
-        Array("language", (), "U8", unit="code", doc="ISO 639 code of the language that was recognised"),
+        Array("language", (), "U8", unit="code", doc="ISO 639 code of the language, empty when it is unknown"),
         Array("language_probability", (), doc="how sure the recogniser is of the language, 0 to 1; 1 for a model of one language", nullable=True),
-        Array("log_probability", ("utterance",), doc="mean natural logarithm of the probability of the utterance's tokens"),
+        Array("log_probability", ("utterance",), doc="mean natural logarithm of the probability of the utterance's tokens; NaN where nothing had to be recognised", nullable=True),
         Array("token_id", ("token",), "int32", unit="id", doc="id of the tokenizer; no special tokens"),
         Array("word_token_row", ("word",), "int32", unit="row", doc="row of the token axis at which the word begins"),
-        Array("word_probability", ("word",), doc="probability of the word, 0 to 1"),
+        Array("word_probability", ("word",), doc="probability of the word, 0 to 1; NaN as above", nullable=True),
     )
 
 

@@ -19,7 +19,7 @@ from .axes import AXES, Array
 from .contract import Contract, Empty, Input
 from .errors import MissingInput
 from .roles import COCO, ROLES, Role, name_of
-from .sources import Comment, Frames, Meta, Segments, Texts
+from .sources import Comment, Cue, Frames, Meta, Segments, Texts
 
 # %% auto #0
 __all__ = ['FRAME_KINDS', 'DURATION_S', 'AUDIO_KINDS', 'TEXT_KINDS', 'META_KINDS', 'ARTIFACT_KINDS', 'folder', 'clip',
@@ -160,8 +160,9 @@ def texts(
                                                               Comment("А почему она не падает?", _T0 - 3600, 1.0, True, False, "e" * 16)), None, "ru")
     said = (Comment("What a launch!", _T0 - 3600, 12.0, False, False, "a" * 16), Comment("Thank you!", _T0 - 1800, 3.0, True, True, "b" * 16),
             Comment("first", float("nan"), float("nan"), False, False, ""))
+    cues = (Cue(0.5, 4.4, "Welcome. This is a short trip from coffee to space."), Cue(5.0, 8.5, "First, a hot cup of coffee on a wooden table?"))
     return Texts("How a rocket lands: 5 things to know", "We look at five landings.\n0:00 Start\n1:30 The burn\nMore: https://example.org #space #rocket",
-                 ("rocket", "space", "landing"), ("space", "rocket"), said, None, "en")
+                 ("rocket", "space", "landing"), ("space", "rocket"), said, cues, "en")
 
 
 def meta(
