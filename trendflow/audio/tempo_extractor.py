@@ -12,7 +12,7 @@ from ..core.axes import Array
 from ..core.contract import Arrays, Empty, component
 from ..core.sampling import Windows
 from ..core.sources import Segments
-from ..kit.tempo import FPS, HOP, N_FFT, NO_PULSE, RATE, Pulse, agrees, onset_strength, onsets, overall, pulse
+from ..kit.tempo import FPS, NO_PULSE, Pulse, agrees, onset_frames, onset_strength, overall, pulse
 
 # %% auto #0
 __all__ = ['METRICS', 'MIN_S', 'tempo_extractor']
@@ -22,7 +22,7 @@ METRICS = {"tempo": "bpm", "tempo_confidence": "1", "tempo_stability": "1", "pul
 MIN_S = 2.0                         # s – shorter sound has no beat to speak of
 
 
-@component(family="audio", kind="audio", version="1.0.0", schema=1, sampling=Windows("tempo"),
+@component(family="audio", kind="audio", version="1.0.1", schema=1, sampling=Windows("tempo"),
     outputs=[
         Array("measure", ("metric",), unit=tuple(METRICS.values()), labels={"metric": tuple(METRICS)}, nullable=True, pool=("value",),
               doc="of the whole sound: tempo, its confidence 0 to 1, share of confident windows at this tempo, share of windows with a sure beat, onsets per second"),
@@ -43,12 +43,12 @@ def tempo_extractor(
     start, end = audio.coverage
     if end - start < MIN_S: return Empty("video_too_short")
     if audio.silent: return Empty("audio_silent")
-    strength = onset_strength(audio.stft(RATE, N_FFT, HOP))
+    strength = onset_strength(audio)
     heard = audio.share(segments.start_s, segments.end_s) >= 0.5
     cuts = [slice(round(a * FPS), round(b * FPS)) for a, b in zip(segments.start_s, segments.end_s)]
     pulses = [pulse(strength[c]) if h else NO_PULSE for c, h in zip(cuts, heard)]
-    rates = [len(onsets(strength[c])) / max((c.stop - c.start) / FPS, 1e-9) if h else np.nan for c, h in zip(cuts, heard)]
-    return {"measure": _whole(pulses, len(onsets(audio.inside(strength, FPS))) / (end - start)),
+    rates = [len(onset_frames(strength[c])) / max((c.stop - c.start) / FPS, 1e-9) if h else np.nan for c, h in zip(cuts, heard)]
+    return {"measure": _whole(pulses, len(onset_frames(audio.inside(strength, FPS))) / (end - start)),
             "tempo": _column([p.bpm if p.confidence > 0 else np.nan for p in pulses]),
             "tempo_confidence": _column([p.confidence for p in pulses]),
             "strength": np.array([(p.half, p.strength, p.double) for p in pulses], np.float32).reshape(-1, 3),

@@ -71,7 +71,7 @@ SYMBOLS = frozenset({"feature"})          # dims whose length depends on the cho
 
 # %% ../../nbs/00_core/10_axes.ipynb #893bc7f3
 UNITS = frozenset("""1 s ms min h day 1/day Hz row px frame/s 1/s 1/min deg deg/s K bit byte count id code utf8 sRGB
-    LUFS LU dB dBFS dBTP bpm width/s diagonal/s log/s words/s characters words year""".split())
+    LUFS LU dB dBFS dBTP bpm width/s diagonal/s log/s words/s characters words year semitone semitone/s""".split())
 _DTYPES = frozenset("bool int8 int16 int32 int64 uint8 uint16 uint32 float32 float64".split())
 STATS = ("value", "mean", "std", "min", "p10", "median", "p90", "max", "sum", "first", "last", "share", "count")
 REDUCERS = ("count", "max", "sum", "mean")

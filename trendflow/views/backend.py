@@ -26,7 +26,7 @@ from ..core.errors import ArtifactError, UsageError
 __all__ = ['udunits', 'Member', 'dims_of', 'dataset', 'run_attrs', 'TrendflowBackend']
 
 # %% ../../nbs/70_views/10_backend.ipynb #03db1033
-_PLAIN = {"s-1": ("1/s", "frame/s", "width/s", "diagonal/s", "log/s", "words/s"), "min-1": ("1/min", "bpm"), "1": ("row", "id", "code"),
+_PLAIN = {"s-1": ("1/s", "frame/s", "width/s", "diagonal/s", "log/s", "words/s", "semitone/s"), "min-1": ("1/min", "bpm"), "1": ("row", "id", "code", "semitone"),
           "count": ("words", "characters"), "degree": ("deg",), "degree s-1": ("deg/s",)}
 _UDUNITS = {ours: theirs for theirs, many in _PLAIN.items() for ours in many}
 
