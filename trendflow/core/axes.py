@@ -58,6 +58,7 @@ AXES: dict[str, Axis] = {axis.name: axis for axis in (
     _interval("scene", "shots that belong together"),
     _interval("speech", "one stretch of speech"),
     _interval("utterance", "what was said in one go: words that the recogniser keeps together"),
+    _interval("chunk", "sentences of a transcript that are read together"),
     _interval("word", "one spoken word"),
     _interval("turn", "one speaker's turn"),
     _interval("event", "something that happens, such as a transition"),

@@ -75,12 +75,14 @@ def inputs_of(
 def cases(
     c: Contract,                        # declaration
 ) -> Iterator[tuple[str, dict[str, Any]]]:      # name, inputs by parameter
-    "The normal case, then one input varied at a time."
+    "The normal case, one input varied at a time, and nothing at all where texts may stand in for each other."
     kinds = _kinds(c)
     normal = {k: v[0] for k, v in kinds.items()}
     yield "normal", inputs_of(c, normal)
     for k, variants in kinds.items():
         for variant in variants[1:]: yield f"{k}={variant}", inputs_of(c, {**normal, k: variant})
+    least = {k: v[-1] for k, v in kinds.items()}
+    if "texts" in least and "absent" in least.values(): yield "nothing given", inputs_of(c, least)      # what one text lacks, another may have
 
 
 @lru_cache(maxsize=1)                   # the checks of one component look at the same measurements

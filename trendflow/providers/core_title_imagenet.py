@@ -13,8 +13,8 @@ from ..core.axes import Array
 from ..core.contract import Arrays, Empty, component
 from ..core.sources import Texts
 from ..kit.imagenet import read_imagenet, towards
-from ..kit.minilm import read_minilm, sentence_vectors
 from ..kit.models import Models
+from ..kit.sentences import vectors
 
 # %% auto #0
 __all__ = ['core_title_imagenet', 'english']
@@ -35,8 +35,7 @@ def core_title_imagenet(
     "The title as a direction among the pictures of core_imagenet."
     if not texts.title or not any(c.isalpha() for c in texts.title): return Empty("no_text_available")
     if not english(texts.title, texts.language): return Empty("title_not_english")
-    model, encoder = models.load("imagenet", read_imagenet), models.load("minilm", read_minilm)
-    meaning = sentence_vectors(encoder, [texts.title])
+    model, meaning = models.load("imagenet", read_imagenet), vectors(models, [texts.title], slot="minilm")
     return {"title_vector": towards(model.text_map, meaning, model.texts.mean(0))[0],
             "name_similarity": (model.texts @ meaning[0]).max(),
             "language_stated": np.int32(bool(texts.language))}

@@ -11,7 +11,9 @@ import numpy as np
 
 from ..core.axes import Array
 from ..core.contract import Arrays, Empty, component
+from ..core.roles import transcript
 from ..core.sources import Texts
+from ..kit.tokens import decode
 from ..kit.words import characters, fold, hashtags, spaced, words
 
 # %% auto #0
@@ -21,10 +23,10 @@ __all__ = ['tags_extractor']
 _HASHTAG = {"title_count": "count", "description_count": "count", "unique_count": "count", "repeat_share": "1", "length_mean": "characters", "length_max": "characters",
             "too_many": "1"}
 _TAG = {"count": "count", "unique_count": "count", "length_sum": "characters", "length_mean": "characters", "words_mean": "words", "phrase_share": "1",
-        "in_title_share": "1", "in_description_share": "1", "hashtag_share": "1"}
+        "in_title_share": "1", "in_description_share": "1", "hashtag_share": "1", "in_transcript_share": "1"}
 
 
-@component(family="text", kind="text", outputs=[
+@component(family="text", kind="text", version="1.1.0", schema=2, outputs=[
     Array("hashtag", ("hashtag_measure",), unit=tuple(_HASHTAG.values()), nullable=True, zero_ok=True, pool=("value",),
           labels={"hashtag_measure": tuple(_HASHTAG)}, doc="counts, lengths and shares over hashtags; too_many is 1 above 60; NaN where the text is absent"),
     Array("tag", ("tag_measure",), unit=tuple(_TAG.values()), nullable=True, zero_ok=True, pool=("value",),
@@ -32,12 +34,13 @@ _TAG = {"count": "count", "unique_count": "count", "length_sum": "characters", "
 ], empty={"no_text_available": "neither title nor description nor keywords are known"}, source="YouTube help: Use hashtags for video search")
 def tags_extractor(
     texts: Texts,               # what was written about the video
+    said: transcript | None = None,     # what was said; may be absent
 ) -> Arrays | Empty:            # arrays of the contract
     "Hashtags and keywords in numbers."
     if texts.title is None and texts.description is None and texts.tags is None and texts.hashtags is None: return Empty("no_text_available")
     used = hashtags(texts.title, texts.description) if texts.hashtags is None else texts.hashtags
     return {"hashtag": np.array([_found(texts.title), _found(texts.description), *_hashtag_measures(used)], "float32"),
-            "tag": np.array(_tag_measures(texts, used), "float32")}
+            "tag": np.array(_tag_measures(texts, used, _told(said)), "float32")}
 
 # %% ../../nbs/50_text/tags_extractor.ipynb #4dc53868
 _TOO_MANY = 60              # YouTube help: above this number all hashtags of a video are ignored
@@ -71,6 +74,11 @@ def _is_in(
     return (bool(own) and tokens.issuperset(own)) or (bool(tag.strip()) and not (own and by_words) and tag in text)
 
 
+def _told(said: transcript | None) -> str | None:
+    "What was said as one text; None when nothing was."
+    return " ".join(decode(said).utterances) if said is not None and len(said["word_start_s"]) else None
+
+
 def _mentioned(tags: list[str], text: str | None) -> float:
     "Share of keywords that a text mentions; NaN when the text is absent."
     if text is None: return np.nan
@@ -82,6 +90,7 @@ def _mentioned(tags: list[str], text: str | None) -> float:
 def _tag_measures(
     texts: Texts,               # what was written
     used: Sequence[str] | None, # hashtags
+    told: str | None = None,    # what was said
 ) -> list[float]:               # in the order of the declaration
     "Measures over the keywords."
     if texts.tags is None: return [np.nan] * len(_TAG)
@@ -91,4 +100,4 @@ def _tag_measures(
     joined = {fold(t) for t in used or ()}
     return [len(tags), len(set(tags)), sum(lengths), float(np.mean(lengths)),
             float(np.mean(counts)) if counts else np.nan, float(np.mean([n > 1 for n in counts])) if counts else np.nan,
-            _mentioned(tags, texts.title), _mentioned(tags, texts.description), float(np.mean([t.replace(" ", "") in joined for t in tags]))]
+            _mentioned(tags, texts.title), _mentioned(tags, texts.description), float(np.mean([t.replace(" ", "") in joined for t in tags])), _mentioned(tags, told)]
