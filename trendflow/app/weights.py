@@ -12,10 +12,11 @@ from typing import Any
 from .run_video import bar
 from ..core.errors import ModelUnavailable
 from ..kit.models import Model, known, origin, pull, states
+from ..kit.repository import write_repository
 from ..run.profile import Settled, settle_profile
 
 # %% auto #0
-__all__ = ['model_table', 'pull_models']
+__all__ = ['model_table', 'pull_models', 'serve_models']
 
 # %% ../../nbs/85_app/27_weights.ipynb #be064f08
 def model_table(
@@ -49,3 +50,14 @@ def pull_models(
             shown.update(round(model.size / 1e6, 1))
             out.append({"key": model.key, "mb": round(model.size / 1e6, 1), "done": said[model.key], "needed": needed[model.key]})
     return out
+
+# %% ../../nbs/85_app/27_weights.ipynb #b1f00b04
+def serve_models(
+    folder: str | Path,                 # model repository of a Triton Inference Server; models of other names in it are left alone
+    keys: Iterable[str] = (),           # keys of the lock
+    profile: str | Path | dict[str, Any] | Settled | None = None,   # and what of this profile a server can run
+) -> dict[str, str]:                    # key → name on the server; raises UsageError, ModelUnavailable
+    "Write models for an inference server."
+    of_profile = [] if profile is None else [k for k in settle_profile(profile).models if known(k).served_as]
+    chosen = list(dict.fromkeys([*keys, *of_profile]))
+    return dict(zip(chosen, write_repository(Path(folder), chosen), strict=True))

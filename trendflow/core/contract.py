@@ -81,6 +81,7 @@ class Hosting:
     slots: Mapping[str, str] = field(default_factory=dict)      # slot → key, where the profile names one
     runtime: str = "inprocess"              # or triton
     address: str = ""                       # host:port of the server
+    answer_s: float = 60.0                  # s – how long the server may take for an answer
 
     def key(
         self,
@@ -115,6 +116,7 @@ class Contract:
     axes: dict[str, str] = field(default_factory=dict)      # axis opened elsewhere → parameter it comes from
     empty: dict[str, str] = field(default_factory=dict)     # legal reasons and when they hold
     models: tuple[str, ...] | Callable[[dict], tuple[str, ...]] = ()    # keys of the model lock or slots, or a function of the config that gives them
+    local: tuple[str, ...] = ()             # those of them whose files are read and whose network is not run: no server has a part in them
     raw_text: tuple[Array, ...] = ()        # texts of people that it read, returned with the outputs, kept apart, and only where the profile allows it
     assets: tuple[str, ...] = ()            # data files of the package that it reads
     cost: str = "cpu"                       # of COSTS
@@ -149,7 +151,7 @@ class Contract:
     def open_models(self, config: Mapping[str, Any], hosting: Hosting = Hosting()) -> Any:
         "What the parameter `models` gets, made by its annotation; None without one. Loads nothing yet."
         hint = typing.get_type_hints(self.fn).get("models")
-        return hint(self.declared_models(config), hosting) if hint else None
+        return hint(self.declared_models(config), hosting, self.local) if hint else None
 
     @property
     def raw(self) -> Contract:              # of the artifact that is kept apart
@@ -175,6 +177,7 @@ def _declaration_faults(c: Contract) -> list[str]:
     if "frames" in sources and not c.sample: f.append("input `frames` without a Sample(...)")
     if "segments" in sources and not c.windows: f.append("input `segments` without Windows(...)")
     if ("models" in sources) != bool(c.models): f.append("models: the input `models: Models` and the keys models=(...) go together")
+    if not callable(c.models): f += [f"local {k!r}: is not among the models" for k in c.local if k not in c.models]
     f += [f"raw text {a.name}: text, not pooled, on an axis that the component opens" for a in c.raw_text
           if not a.dtype.startswith("U") or a.pool or a.token or not set(a.dims) <= set(c.opens)]
     return f + _axis_faults(c) + _role_faults(c) + [f"empty reason {r!r}: lower case letters and _" for r in c.empty if not re.fullmatch(r"[a-z_]+", r)]

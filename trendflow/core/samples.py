@@ -214,9 +214,11 @@ def artifact(
     on = on if on is not None else frames("one" if kind == "one" else "scene")
     c = promise or Contract(id=f"sample_{spec.__name__ if spec else ''}", fn=_never, family="visual", kind="core", version="1.0.0", schema=1, outputs=outputs,
                             inputs=(Input("frames", "source", "frames"),), config={}, doc="synthetic", opens=opens, empty={"nothing": "asked for"})
-    if kind == "empty": return make_artifact(c, Empty(next(iter(c.reasons), "nothing")), on.coords())
     rng, end = np.random.default_rng(seed), on.duration_s
-    length, made = {"frame": len(on)}, {}
+    windows = segments("", end, min(2.0, end), 2.0).coords() if any("segment" in a.dims for a in outputs) else {}      # laid by the Segmenter
+    coords = on.coords() | windows
+    if kind == "empty": return make_artifact(c, Empty(next(iter(c.reasons), "nothing")), coords)
+    length, made = {"frame": len(on), "segment": len(windows.get("segment_start_s", ()))}, {}
     for axis in opens:
         n = 0 if axis == "event" and kind == "one" else 1 if kind == "one" or axis == "event" else _ROWS.get(axis, 2)
         edges = np.linspace(0.0, end, n + 1)
@@ -226,4 +228,4 @@ def artifact(
         elif axis == "event": made |= {keys[0]: np.full(n, end / 2), keys[1]: np.full(n, end / 2)}
         else: made |= {keys[0]: edges[:-1], keys[1]: edges[1:]}
         length[axis] = n
-    return make_artifact(c, made | {a.name: _values(a, length, rng) for a in outputs}, on.coords())
+    return make_artifact(c, made | {a.name: _values(a, length, rng) for a in outputs}, coords)

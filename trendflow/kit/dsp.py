@@ -11,7 +11,7 @@ from ..core.signal import framed, frequencies
 
 # %% auto #0
 __all__ = ['hz_to_mel', 'mel_to_hz', 'mel_filters', 'centroid', 'bandwidth', 'rolloff', 'flatness', 'slope', 'flux', 'contrast',
-           'zero_crossing_rate', 'level']
+           'entropy', 'band_flatness', 'octave_spread', 'zero_crossing_rate', 'level']
 
 # %% ../../nbs/05_kit/dsp.ipynb #3ae44b3e
 def hz_to_mel(
@@ -134,6 +134,43 @@ def contrast(
         result[:, k] = peak - valley if linear else 10 * np.log10(np.maximum(peak, 1e-10) / np.maximum(valley, 1e-10))
     result[~S.any(axis=1)] = np.nan
     return result
+
+# %% ../../nbs/05_kit/dsp.ipynb #ee85a968
+def entropy(
+    power: np.ndarray,      # [frame, bin] – power spectrum, or bands
+) -> np.ndarray:            # [frame] float32 1 – 0 all in one bin to 1 all bins alike; NaN without sound
+    "Shannon entropy of each spectrum, divided by that of equal bins."
+    total = power.sum(axis=1, keepdims=True)
+    share = power / np.where(total > 0, total, np.nan)
+    return -np.einsum("ij,ij->i", share, np.log(np.maximum(share, 1e-30))) / np.log(power.shape[1])
+
+
+def band_flatness(
+    power: np.ndarray,      # [frame, bin] – power spectrum
+    freq: np.ndarray,       # [bin] Hz
+    lowest: float = 250.0,  # Hz – lower edge of the first quarter octave
+) -> np.ndarray:            # [frame] 1 – 0 tones to 1 noise; NaN without sound
+    "Mean flatness of the quarter octaves, whatever their level."
+    edges = np.searchsorted(freq, lowest * 2**(0.25 * np.arange(1 + int(4 * np.log2(freq[-1] / lowest)))))
+    widths, part = np.diff(edges), power[:, edges[0]:edges[-1]]
+    mean = np.add.reduceat(part, edges[:-1] - edges[0], axis=1) / widths
+    logs = np.add.reduceat(np.log(np.maximum(part, 1e-30)), edges[:-1] - edges[0], axis=1) / widths
+    there = (mean > 1e-6 * mean.max(axis=1, keepdims=True)) & (mean > 1e-20)
+    flat = np.where(there, np.exp(logs) / np.where(there, mean, 1), 0).sum(axis=1)
+    return np.divide(flat, there.sum(axis=1), out=np.full(len(power), np.nan), where=there.any(axis=1))
+
+
+def octave_spread(
+    power: np.ndarray,      # [frame, bin] – power spectrum
+    freq: np.ndarray,       # [bin] Hz
+) -> np.ndarray:            # [frame] octaves – NaN without sound above 20 Hz
+    "Standard deviation of the octave, weighted by power; all between 20 and 62.5 Hz counts as 31.25 Hz."
+    use = freq >= 20
+    octave, p = np.log2(np.where(freq[use] < 62.5, 31.25, freq[use]) / 1000), power[:, use]
+    total = p.sum(axis=1, dtype=np.float64)
+    total = np.where(total > 0, total, np.nan)
+    centre = p @ octave / total
+    return np.sqrt(np.maximum(p @ octave**2 / total - centre**2, 0))
 
 # %% ../../nbs/05_kit/dsp.ipynb #1289961d
 def zero_crossing_rate(

@@ -14,11 +14,11 @@ import numpy as np
 
 from ..core.errors import UsageError
 from .assets import asset
-from .effnet import Net, read_net
-from .models import single_threaded_torch
+from .effnet import Net, read_net, run
+from .models import Network, single_threaded_torch
 
 # %% auto #0
-__all__ = ['PENALTY', 'unpacked', 'text_map', 'towards', 'ImageNet', 'read_imagenet']
+__all__ = ['PENALTY', 'unpacked', 'text_map', 'towards', 'ImageNet', 'read_imagenet', 'image_network']
 
 # %% ../../nbs/05_kit/imagenet.ipynb #8d2bef64
 def unpacked(
@@ -76,3 +76,19 @@ def read_imagenet(
     mapping = text_map(texts, rows)
     known = (rows - rows.mean(0)) / np.linalg.norm(rows - rows.mean(0), axis=1, keepdims=True)
     return ImageNet(net, tuple(data["names"]), mapping, texts, towards(mapping, prompts, prompts.mean(0)), known)
+
+# %% ../../nbs/05_kit/imagenet.ipynb #2013d0fc
+def image_network(
+    files: dict[str, Path],     # of the model imagenet
+) -> Network:                   # pixel [frame, y, x, rgb] uint8 → embedding, chance and prompt_cosine
+    "What the network says of pictures, as arrays."
+    torch, model = single_threaded_torch(), read_imagenet(files)
+
+    def network(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        seen = run(model.net, (torch.from_numpy(arrays["pixel"]).permute(0, 3, 1, 2).float() - 127) / 128)
+        vectors, chance = seen.pooled.numpy(), seen.logits.double().softmax(1).numpy()
+        embedding = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return {"embedding": embedding,                                                             # [frame, feature] float32 – unit length
+                "chance": chance,                                                                   # [frame, class] float64 – probabilities
+                "prompt_cosine": (embedding + chance @ model.rows) / 2 @ model.prompts.T}           # [frame, prompt] float64
+    return network

@@ -26,17 +26,17 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
-import numpy as np
 from filelock import FileLock
 
 from ..core.contract import Hosting
 from ..core.errors import ContractError, ModelDigestMismatch, ModelUnavailable, UsageError
 from ..core.identity import digest, file_digest
+from .triton import Network, served
 
 # %% auto #0
-__all__ = ['OWN_LOCK', 'T', 'Network', 'File', 'Model', 'cache_folder', 'lock', 'model_folder', 'known', 'faults', 'find',
-           'origin', 'pull', 'states', 'loaded', 'Models', 'pin', 'single_threaded_torch', 'onnx_session',
-           'without_notices', 'torchvision_here']
+__all__ = ['OWN_LOCK', 'T', 'File', 'Model', 'cache_folder', 'lock', 'model_folder', 'known', 'faults', 'find', 'origin', 'pull',
+           'states', 'loaded', 'Models', 'pin', 'single_threaded_torch', 'onnx_session', 'without_notices',
+           'torchvision_here']
 
 # %% ../../nbs/05_kit/models.ipynb #9cda72eb
 @dataclass(frozen=True)
@@ -296,9 +296,6 @@ def loaded(
         return _loaded[name]
 
 # %% ../../nbs/05_kit/models.ipynb #1532624e
-Network = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]          # named arrays → named arrays
-
-
 class Models:
     "The models that a component declares."
 
@@ -306,9 +303,12 @@ class Models:
         self,
         keys: tuple[str, ...],                  # keys of the lock, or slots; raises UsageError for an unknown one
         hosting: Hosting = Hosting(),           # what stands in the slots, and where models run
+        local: tuple[str, ...] = (),            # keys whose files are read here, wherever models run
     ) -> None:
-        self.keys, self.hosting = tuple(keys), hosting
-        self.used = [m.used(hosting.runtime if m.served_as else "inprocess") for m in map(self.model, self.keys)]
+        self.keys, self.hosting, self.local = tuple(keys), hosting, local
+        self.used = [self.model(k).used(self._runtime(k)) for k in self.keys]
+
+    def _runtime(self, key: str) -> str: return self.hosting.runtime if self.model(key).served_as and key not in self.local else "inprocess"
 
     def model(
         self,
@@ -334,9 +334,8 @@ class Models:
     ) -> Network:                               # raises as load does; called, it raises ModelUnavailable when the server does not answer
         "A declared model as a function of arrays, in this process or on the server of the profile."
         model = self.model(key)
-        if self.hosting.runtime == "inprocess" or not model.served_as: return loaded(model.key, make)
-        from .triton import served
-        return served(model, self.hosting.address)
+        if self._runtime(key) == "inprocess": return loaded(model.key, make)
+        return served(model, self.hosting.address, self.hosting.answer_s)
 
     def __repr__(self) -> str: return f"Models({', '.join(self.keys)})"
 

@@ -14,9 +14,8 @@ from ..core.errors import UsageError
 from ..core.roles import PROMPTS
 from ..core.sampling import Budget, Sample
 from ..core.sources import Frames
-from ..kit.effnet import run
-from ..kit.imagenet import read_imagenet
-from ..kit.models import Models, single_threaded_torch
+from ..kit.imagenet import image_network
+from ..kit.models import Models
 from ..kit.prompts import shares
 
 # %% auto #0
@@ -45,17 +44,13 @@ def core_imagenet(
 ) -> Arrays:                        # the arrays above
     "What each picture shows: a vector, five classes, and weak scores of phrases."
     if temperature <= 0: raise UsageError(f"core_imagenet: temperature is above 0, got {temperature}. Mend the profile.")
-    torch, model = single_threaded_torch(), models.load("imagenet", read_imagenet)
-    parts = []
-    for start in range(0, len(frames), _BATCH):
-        pictures = np.stack([whole(frames[i]) for i in range(start, min(start + _BATCH, len(frames)))])
-        seen = run(model.net, (torch.from_numpy(pictures).permute(0, 3, 1, 2).float() - 127) / 128)
-        parts.append((seen.pooled.numpy(), seen.logits.double().softmax(1).numpy()))
-    vectors, chance = (np.concatenate(p) for p in zip(*parts))
-    embedding = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    network = models.network("imagenet", image_network)
+    starts = range(0, len(frames), _BATCH)
+    parts = [network({"pixel": np.stack([whole(frames[i]) for i in range(k, min(k + _BATCH, len(frames)))])}) for k in starts]
+    embedding, chance, cosine = (np.concatenate([p[name] for p in parts]) for name in ("embedding", "chance", "prompt_cosine"))
     likeliest = np.argsort(-chance, axis=1, kind="stable")[:, :RANKS]
     return {"embedding": embedding, "class_id": likeliest.astype("int32"), "class_probability": np.take_along_axis(chance, likeliest, 1).astype("float32"),
-            "class_entropy": entropy(chance).astype("float32"), "score": shares((embedding + chance @ model.rows) / 2 @ model.prompts.T, 1 / temperature)}
+            "class_entropy": entropy(chance).astype("float32"), "score": shares(cosine, 1 / temperature)}
 
 # %% ../../nbs/20_providers/core_imagenet.ipynb #9606d252
 _PIXELS, _STEP, _MOST = 224 * 224, 32, 1568         # of the square; what sides are multiples of; the longest side of a narrow strip

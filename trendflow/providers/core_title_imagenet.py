@@ -20,8 +20,8 @@ from ..kit.sentences import vectors
 __all__ = ['core_title_imagenet', 'english']
 
 # %% ../../nbs/20_providers/core_title_imagenet.ipynb #65402260
-@component(family="text", kind="core", version="1.0.0", schema=1, provides="title_embedding", models=("imagenet", "minilm"), assets=("imagenet",),
-           source="Sentence-BERT, Reimers and Gurevych 2019; texts by ridge regression to the classifier, after Elhoseiny et al. 2013", outputs=[
+@component(family="text", kind="core", version="1.0.0", schema=1, provides="title_embedding", models=("imagenet", "minilm"), local=("imagenet",),
+           assets=("imagenet",), source="Sentence-BERT, Reimers and Gurevych 2019; texts by ridge regression to the classifier, after Elhoseiny et al. 2013", outputs=[
     Array("title_vector", ("feature",), doc="the title as a vector of unit length, among those of core_imagenet"),
     Array("name_similarity", (), doc="cosine in meaning of the title and the nearest name of an ImageNet class, 1 the name itself",
           pool=("value",)),

@@ -39,7 +39,8 @@ class Selected(_Strict):
 class Execution(_Strict):
     "Facts of a machine. Not part of config_hash."
     gpu_max_concurrent: int = Field(default=1, ge=1)    # GPU components at once
-    triton: str = "localhost:8000"              # host:port of the inference server, with runtime: triton
+    triton: str = Field(default="localhost:8000", pattern=r"^[^/\s]+:\d{1,5}$")      # host:port of the inference server, with runtime: triton
+    triton_timeout_s: float = Field(default=60.0, gt=0, allow_inf_nan=False)        # s – how long it may take for an answer
     resources: dict[str, float] = Field(default_factory=dict)   # what a task asks of a Dask cluster, such as {"MEMORY": 4e9}
 
 
@@ -127,7 +128,7 @@ class Settled:
     def hosting(self) -> Hosting:           # models in the slots, and where models run
         "How models are opened."
         p = self.profile
-        return Hosting(p.model_slots, p.runtime, p.execution.triton if p.runtime == "triton" else "")
+        return Hosting(p.model_slots, p.runtime, p.execution.triton if p.runtime == "triton" else "", p.execution.triton_timeout_s)
 
     @property
     def models(self) -> dict[str, bool]:    # key of the model lock → True when a required component needs it

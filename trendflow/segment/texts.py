@@ -18,13 +18,13 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..core.errors import UsageError
+from ..core.errors import UsageError, raise_faults
 from ..core.identity import digest
 from ..core.sources import NAN, Comment, Cue, Meta, Texts, plain
 from ..kit.words import hashtags
 
 # %% auto #0
-__all__ = ['CATEGORIES', 'moment', 'id_digest', 'read_transcript', 'Info', 'read_info']
+__all__ = ['CATEGORIES', 'moment', 'id_digest', 'read_transcript', 'VideoDocument', 'read_info']
 
 # %% ../../nbs/10_segment/50_texts.ipynb #3d904d1b
 _FIRST, _LAST = 1108339200.0, 4102444800.0              # s – February 2005, when the platform began, to 2100
@@ -58,39 +58,42 @@ def _clean(text: str) -> str:
 
 
 class _Fields:
-    "The fields of one JSON object. What cannot be used is absent, with a note."
+    "The fields of one JSON object. Another type is a fault; a value that cannot be meant is absent, with a note."
 
-    def __init__(self, data: Mapping[str, Any], notes: list[str]): self.data, self.notes = data, notes
+    def __init__(self, data: Mapping[str, Any], notes: list[str], wrong: list[str], at: str = "") -> None:
+        self.data, self.notes, self.wrong, self.at = data, notes, wrong, at
 
     def absent(self, key: str, why: str) -> None: self.notes.append(f"{key}: {why}; taken as absent")
 
-    def text(self, key: str) -> str | None:
+    def _typed(self, key: str, kinds: Any, need: str) -> Any:
         x = self.data.get(key)
+        if x is None or (isinstance(x, kinds) and not (isinstance(x, bool) and kinds is not bool)): return x
+        self.wrong.append(f"{self.at}{key}: {need} is needed, got {type(x).__name__}")
+        return None
+
+    def string(self, key: str) -> str | None: return self._typed(key, str, "a text")
+
+    def text(self, key: str) -> str | None:
+        x = self.string(key)
         if x is None: return None
-        if not isinstance(x, str): return self.absent(key, f"a {type(x).__name__} is no text")
         if len(x) > _SIZES[key]: return self.absent(key, f"{len(x)} characters, at most {_SIZES[key]} can be meant")
         return _clean(x)
 
     def number(self, key: str, low: float = 0.0, high: float = _WHOLE, whole: bool = False) -> float:
-        x = self.data.get(key)
+        x = self._typed(key, Real, "a number")
         if x is None: return NAN
-        is_number = isinstance(x, Real) and not isinstance(x, bool)
-        if not is_number:
-            self.absent(key, f"a {type(x).__name__} is no number")
-        elif not low <= x <= high or (whole and x != int(x)):      # NaN and integers of any size compare without harm
-            self.absent(key, f"{'no whole number' if low <= x <= high else 'not a number'} from {low:.15g} to {high:.15g}")
-        else: return float(x)
+        if low <= x <= high and not (whole and x != int(x)): return float(x)       # NaN and integers of any size compare without harm
+        self.absent(key, f"{'no whole number' if low <= x <= high else 'not a number'} from {low:.15g} to {high:.15g}")
         return NAN
 
-    def flag(self, key: str) -> bool | None:
-        x = self.data.get(key)
-        if x is None or isinstance(x, bool): return x
-        return self.absent(key, f"a {type(x).__name__} is neither true nor false")
+    def flag(self, key: str) -> bool | None: return self._typed(key, bool, "true or false")
 
-    def items(self, key: str) -> list | None:
-        x = self.data.get(key)
-        if x is None or isinstance(x, (list, tuple)): return x if x is None else list(x)
-        return self.absent(key, f"a {type(x).__name__} is no list")
+    def items(self, key: str, kind: Any, need: str) -> dict[int, Any] | None:     # position → item
+        x = self._typed(key, (list, tuple), "a list")
+        if x is None: return None
+        self.wrong += [f"{self.at}{key}[{i}]: {need} is needed, got {type(v).__name__}" for i, v in enumerate(x) if not isinstance(v, (kind, type(None)))]
+        return {i: v for i, v in enumerate(x) if isinstance(v, kind)}
+
 
 # %% ../../nbs/10_segment/50_texts.ipynb #6b08695c
 def id_digest(
@@ -101,9 +104,9 @@ def id_digest(
     return hashlib.sha256(f"youtube:{_clean(public_id)}".encode()).hexdigest()[:16]
 
 
-def _language(x: Any) -> str:       # BCP 47; "" when unknown
+def _language(x: str | None) -> str:        # BCP 47; "" when unknown
     "A language tag in its usual form."
-    if not isinstance(x, str) or not re.fullmatch(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}", x) or x.lower()[:3] in ("und", "mul", "zxx"): return ""
+    if x is None or not re.fullmatch(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}", x) or x.lower()[:3] in ("und", "mul", "zxx"): return ""
     first, *rest = x.replace("_", "-").split("-")
     return "-".join([first.lower(), *(p.upper() if len(p) == 2 else p.title() if len(p) == 4 and p.isalpha() else p for p in rest)])
 
@@ -113,17 +116,13 @@ def _step(time_s: float) -> float:
     return next((unit / 2 for unit in (86400.0, 3600.0, 60.0) if time_s % unit == 0), 0.0)
 
 
-def _comment(found: Any, channel: str, later: bool, faults: Counter[str]) -> Comment | None:
-    "One comment, or None and a fault."
-    if not isinstance(found, Mapping):
-        faults["object"] += 1
-        return None
-    own: list[str] = []
-    f = _Fields(found, own)
-    text = f.text("text")
+def _comment(f: _Fields, channel: str, later: bool, faults: Counter[str]) -> Comment | None:
+    "One comment, or None without a text."
+    own = f.notes
+    text, author, parent = f.text("text"), id_digest(f.string("author_id")), f.string("parent")
     comment = None if text is None else Comment(
-        text, f.number("timestamp", _FIRST, _LAST), NAN if later else f.number("like_count", whole=True), found.get("parent") not in (None, "root"),
-        bool(f.flag("author_is_uploader")) or (channel != "" and id_digest(found.get("author_id")) == channel), id_digest(found.get("author_id")))
+        text, f.number("timestamp", _FIRST, _LAST), NAN if later else f.number("like_count", whole=True), parent not in (None, "root"),
+        bool(f.flag("author_is_uploader")) or (channel != "" and author == channel), author)
     if text is None and not own: own.append("text: absent")
     faults.update(note.split(":")[0] for note in own)
     return comment
@@ -131,10 +130,10 @@ def _comment(found: Any, channel: str, later: bool, faults: Counter[str]) -> Com
 
 def _comments(f: _Fields, t0_s: float, channel: str, later: bool) -> tuple[tuple[Comment, ...] | None, bool, bool]:
     "Comments up to t0, whether any were cut, whether all are surely that old."
-    listed = f.items("comments")
+    listed = f.items("comments", Mapping, "an object")
     if listed is None: return None, False, False
     faults: Counter[str] = Counter()
-    read = [c for x in listed if (c := _comment(x, channel, later, faults)) is not None]
+    read = [c for i, x in listed.items() if (c := _comment(_Fields(x, [], f.wrong, f"comments[{i}]."), channel, later, faults)) is not None]
     f.notes.extend(f"comments: {n} of {len(listed)} have no usable {key}" for key, n in sorted(faults.items()))
     kept = tuple(c for c in read if not c.time_s + _step(c.time_s) > t0_s)         # NaN on either side keeps it
     undated = sum(math.isnan(c.time_s) for c in kept)
@@ -154,10 +153,10 @@ def _published(f: _Fields) -> tuple[float, float]:
     "When it could be watched first, and how exactly that is known."
     exact = [x for k in ("timestamp", "release_timestamp") if not math.isnan(x := f.number(k, _FIRST, _LAST))]
     if exact: return max(exact), 1.0
-    day = f.data.get("upload_date")
+    day = f.string("upload_date")
     if day is None: return NAN, NAN
     try: start = datetime(int(day[:4]), int(day[4:6]), int(day[6:]), tzinfo=timezone.utc) if re.fullmatch(r"(?a:\d{8})", day) else None
-    except (TypeError, ValueError): start = None
+    except ValueError: start = None
     if start is None or not _FIRST <= start.timestamp() <= _LAST:
         f.absent("upload_date", "no day of the form 20240531")
         return NAN, NAN
@@ -166,8 +165,8 @@ def _published(f: _Fields) -> tuple[float, float]:
 # %% ../../nbs/10_segment/50_texts.ipynb #86025b8d
 def _live(f: _Fields) -> int:
     "1 for a stream, now or once; 0 for none; -1 unknown."
-    status = f.data.get("live_status")
-    if isinstance(status, str) and status in ("is_live", "was_live", "post_live"): return 1
+    status = f.string("live_status")
+    if status in ("is_live", "was_live", "post_live"): return 1
     if status == "not_live": return 0
     flags = [f.flag(k) for k in ("is_live", "was_live")]
     return 1 if True in flags else 0 if flags == [False, False] else -1
@@ -181,14 +180,14 @@ def _meta(f: _Fields, t0_s: float, later: bool) -> Meta:
         f.notes.append("counters: read after t0; taken as absent")
         counts = [NAN] * len(names)
     published, step = _published(f)
-    listed = [c for c in f.items("categories") or () if isinstance(c, str)]
+    listed = [*(f.items("categories", str, "a text") or {}).values()]
     age = f.number("age_limit", 0, 99, whole=True)
     views, likes, comments, subscribers = counts
     return Meta(
         t0_s=t0_s, published_s=published, published_step_s=step, views=views, likes=likes, comments=comments, channel_subscribers=subscribers,
         duration_s=f.number("duration", 1e-3, 1e7), width=f.number("width", 1, 1e5, whole=True), height=f.number("height", 1, 1e5, whole=True),
         fps=f.number("fps", 1e-3, 1e4), category_id=CATEGORIES.get(listed[0], -1) if listed else -1, age_limit=-1 if math.isnan(age) else int(age),
-        is_live=_live(f), language=_language(f.data.get("language")), channel_digest=id_digest(f.data.get("channel_id")), notes=tuple(f.notes))
+        is_live=_live(f), language=_language(f.string("language")), channel_digest=id_digest(f.string("channel_id")), notes=tuple(f.notes))
 
 # %% ../../nbs/10_segment/50_texts.ipynb #4560b831
 _CUE = re.compile(r"\s*(?:(\d{1,4}):)?([0-5]?\d):([0-5]\d)[.,](\d{1,3})\s*-->\s*(?:(\d{1,4}):)?([0-5]?\d):([0-5]\d)[.,](\d{1,3})(?!\d)")
@@ -245,8 +244,8 @@ def read_transcript(
     return cues
 
 # %% ../../nbs/10_segment/50_texts.ipynb #4328e8c9
-class Info(NamedTuple):
-    "What was read about a video."
+class VideoDocument(NamedTuple):
+    "What is known of a video besides the video, as of t0."
     texts: Texts                    # what was written; its notes say what could not be used
     meta: Meta                      # numbers as of t0; the same
     video_id: str | None            # id of the info JSON
@@ -283,24 +282,28 @@ def _video_id(data: Mapping[str, Any]) -> str | None:
 
 # %% ../../nbs/10_segment/50_texts.ipynb #5a627503
 def read_info(
-    info: str | os.PathLike | Mapping | None,   # path of an info JSON, a dict with the same keys, or None
+    info: str | os.PathLike | Mapping | VideoDocument | None,   # path of an info JSON, a dict with the same keys, what was read before, or None
     *,
     t0: float | str | datetime | None = None,   # moment of analysis; None takes `epoch` of the JSON
     transcript: str | os.PathLike | None = None,    # a .vtt or .srt file
-) -> Info:                                      # texts, meta, video_id, digests; raises UsageError
+) -> VideoDocument:                             # raises UsageError with all fields of a wrong type
     "Texts and numbers of a video as of t0."
-    data, meta_notes, notes = _loaded(info), [], []                    # type: ignore[var-annotated]
+    if isinstance(info, VideoDocument):
+        if t0 is not None or transcript is not None: raise UsageError("info: was read as of its own t0. Read the JSON again for another t0 or transcript.")
+        return info
+    data, meta_notes, notes, wrong = _loaded(info), [], [], []         # type: ignore[var-annotated]
     video_id = _video_id(data)
-    fetched = _Fields(data, meta_notes).number("epoch", _FIRST, _LAST)
+    fetched = _Fields(data, meta_notes, wrong).number("epoch", _FIRST, _LAST)
     t0_s = fetched if t0 is None else moment(t0)
     later = fetched > t0_s + _LATER                                    # False when either is unknown
-    meta = _meta(_Fields(data, meta_notes), t0_s, later)
-    f = _Fields(data, notes)
-    title, description, listed = f.text("title"), f.text("description"), f.items("tags")
-    good = None if listed is None else [_clean(x) for x in listed if isinstance(x, str) and len(x) <= _SIZES["tag"]][:_MANY]
+    meta = _meta(_Fields(data, meta_notes, wrong), t0_s, later)
+    f = _Fields(data, notes, wrong)
+    title, description, listed = f.text("title"), f.text("description"), f.items("tags", str, "a text")
+    good = None if listed is None else [_clean(x) for x in listed.values() if len(x) <= _SIZES["tag"]][:_MANY]
     if good is not None and listed is not None and len(good) < len(listed): notes.append(f"tags: {len(listed) - len(good)} of {len(listed)} cannot be used")
     comments, cut, dated = _comments(f, t0_s, meta.channel_digest, later)
+    raise_faults(UsageError, "info", wrong[:20], "Mend the JSON, or leave the field out.")
     cues = None if transcript is None else read_transcript(transcript, notes)
     texts = Texts(title, description, None if good is None else tuple(good), hashtags(title, description), comments, cues, meta.language or None,
                   cut, dated, tuple(notes))
-    return Info(texts, meta, video_id, {"texts": digest(plain(texts)), "meta": digest(plain(meta))})
+    return VideoDocument(texts, meta, video_id, {"texts": digest(plain(texts)), "meta": digest(plain(meta))})

@@ -203,7 +203,7 @@ def _overview(run: Run) -> dict[str, Any]:
     kept = [a["path"] for c in run.manifest["components"] for a in c["artifacts"] if a["path"].endswith(RAW_TEXT)]
     if kept:
         from trendflow.views.backend import TrendflowBackend
-        out["words"] = TrendflowBackend().open_dataset(run.dir / kept[0])
+        out["texts"] = {path.split("/")[0]: TrendflowBackend().open_dataset(run.dir / path) for path in kept}
     return out
 
 # %% ../../nbs/70_views/40_browse.ipynb #b229ff0e
