@@ -332,9 +332,8 @@ def test_threads_share_one_network_and_get_the_same_numbers(place: Path) -> None
 @pytest.mark.slow
 def test_the_full_network_from_files_of_the_official_form(place: Path) -> None:
     "Random weights in the shape of the lock's file: as many bytes, but for what the container adds to each tensor."
+    told, key = known("clap_htsat_unfused"), sample_checkpoint(place, 40, ".bin", {}).key
     from transformers import ClapConfig, ClapModel
-    told = known("clap_htsat_unfused")
-    key = sample_checkpoint(place, 40, ".bin", {}).key
     path = find(key)["model.bin"]
     with single_threaded_torch().device("meta"): tensors = ClapModel(ClapConfig()).state_dict()
     assert abs(path.stat().st_size - told.files["pytorch_model.bin"].size) < 200 * len(tensors)
