@@ -18,7 +18,7 @@ from .accessor import spans
 __all__ = ['HEARD', 'LINES', 'SIZE', 'LANES', 'CLEAR', 'words_track', 'speakers_track', 'sounds_track', 'voice_track']
 
 # %% ../../nbs/70_views/31_heard.ipynb #495127ce
-HEARD = {"words": ("token_id", "word_token_row"), "speakers": ("speaker_id",), "sounds": ("score", "class_id", "class_score"), "voice": ("vocal_share", "level")}
+HEARD = {"words": ("token_id", "word_token_row"), "speakers": ("speaker_id", "turn_start_s"), "sounds": ("score", "class_id", "class_score"), "voice": ("vocal_share", "level")}
 LINES, SIZE = 4, 6.2                # lines of a panel; points
 _LETTER, _LINE = 0.0098, 0.021      # inches per point of size: width of a letter, height of a line
 
