@@ -18,11 +18,12 @@ RATE = 16000
 
 
 def sound(path: Path) -> np.ndarray:
-    "[sample] float32 – mono at 16 kHz."
-    to = av.AudioResampler("fltp", "mono", RATE)
+    "[sample] float32 – mono at 16 kHz, as components read it."
     with av.open(str(path)) as file:
-        parts = [p.to_ndarray()[0] for f in file.decode(audio=0) for p in to.resample(f)] + [p.to_ndarray()[0] for p in to.resample(None)]
-    return np.concatenate(parts)
+        stream = file.streams.audio[0]
+        to = av.AudioResampler("fltp", stream.layout, stream.rate)
+        parts = [p.to_ndarray() for f in file.decode(stream) for p in to.resample(f)]
+    return Audio.from_array(np.concatenate(parts, axis=1).T, stream.rate).mono(RATE)
 
 
 def diarized(x: np.ndarray):
@@ -78,20 +79,26 @@ def test_hardly_anyone_speaks(shared_data: Path):
 READERS = {"a": "librispeech_198-209-0000.ogg", "b": "librispeech_3436-172162-0000.ogg", "c": "librispeech_5703-47212-0000.ogg", "d": "speechbrain/LJ050-0131.wav"}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("who", ["ab", "ac", "bd", "cd", "abc", "bcd"])
-def test_built_conversations(shared_data: Path, who: str):
-    "Readers in turn, 2.5 s each with a pause of 0.3 s: every voice is found, and the confusion is small."
-    voices, at, turns = {k: sound(shared_data / "speech" / READERS[k])[RATE // 2:] for k in who}, 0.0, []
-    parts = []
+def conversation(folder: Path, who: str) -> tuple[np.ndarray, list[tuple[float, float, object]], float]:
+    "Readers in turn, 2.5 s each at one level, with a pause of 0.3 s; who speaks when; the length in s."
+    voices, at, turns, parts, n = {k: sound(folder / READERS[k])[RATE // 2:] for k in who}, 0.0, list[tuple[float, float, object]](), [], RATE * 5 // 2
     for i in range(3 * len(who)):
-        k, n = who[i % len(who)], int(2.5 * RATE)
+        k = who[i % len(who)]
         piece = voices[k][i // len(who) * n:(i // len(who) + 1) * n]
         if len(piece) < RATE: continue
-        piece = piece * (0.05 / np.sqrt((piece ** 2).mean()))
-        parts += [piece, np.zeros(int(0.3 * RATE), np.float32)]
+        parts += [piece * (0.05 / np.sqrt((piece ** 2).mean())), np.zeros(RATE * 3 // 10, np.float32)]
         turns.append((at, at + len(piece) / RATE, k))
         at += len(piece) / RATE + 0.3
-    made = diarized(np.concatenate(parts))
-    assert made["measure"][0] == len(who)
-    assert error_rate(turns, made, at, 0.25, True) < 0.2
+    return np.concatenate(parts), turns, at
+
+
+@pytest.mark.slow
+def test_built_conversations(shared_data: Path):
+    "Of ten conversations of two or three readers at least nine have the right number of voices, and these have little confusion."
+    right, rates = [], []
+    for who in ("ab", "ac", "ad", "bc", "bd", "cd", "abc", "abd", "acd", "bcd"):
+        x, turns, end = conversation(shared_data / "speech", who)
+        made = diarized(x)
+        right.append(int(made["measure"][0]) == len(who))
+        if right[-1]: rates.append(error_rate(turns, made, end, 0.25, True))
+    assert sum(right) >= 9 and max(rates) < 0.2, (right, rates)

@@ -100,7 +100,7 @@ def valence(
     unknown = np.isnan(text) & np.isnan(laughter)
     return np.where(unknown, np.nan, np.clip(np.nan_to_num(text) + np.nan_to_num(laughter) - np.nan_to_num(crying), -1, 1))
 
-# %% ../../nbs/40_audio/emotion_diarization_extractor.ipynb #c901e97d
+# %% ../../nbs/40_audio/emotion_diarization_extractor.ipynb #088c43c0
 def shared(
     windows: np.ndarray,            # [segment, edge] s
     parts: np.ndarray,              # [part, edge] s
@@ -115,7 +115,7 @@ def _inside(times: np.ndarray, window: np.ndarray, parts: np.ndarray) -> np.ndar
     return (times >= window[0]) & (times < window[1]) & (row >= 0) & (times < parts[row, 1])
 
 
-def _speakers(windows: np.ndarray, turns: Artifact | None) -> np.ndarray:
+def _speakers(windows: np.ndarray, turns: speaker_turns | None) -> np.ndarray:
     "Who speaks most in each window; 0 without turns."
     if turns is None or not len(turns["speaker_id"]): return np.zeros(len(windows), int)
     time = shared(windows, np.stack([turns["turn_start_s"], turns["turn_end_s"]], axis=1))
@@ -146,8 +146,8 @@ def _pitches(pitch: Artifact, windows: np.ndarray, talk: np.ndarray) -> np.ndarr
         out[i] = middle, 12 * np.log2(high / low)
     return out
 
-# %% ../../nbs/40_audio/emotion_diarization_extractor.ipynb #efecb10b
-def _words(said: Artifact, windows: np.ndarray, spoken_s: np.ndarray, models: Models) -> np.ndarray:
+# %% ../../nbs/40_audio/emotion_diarization_extractor.ipynb #6077845f
+def _words(said: transcript, windows: np.ndarray, spoken_s: np.ndarray, models: Models) -> np.ndarray:
     "[segment, 2] – words per minute of speech, valence of the words whose middle lies in the window; NaN without words."
     middle, spoken = (said["word_start_s"] + said["word_end_s"]) / 2, decode(said)
     inside = [np.flatnonzero((middle >= a) & (middle < b)) for a, b in windows]

@@ -15,8 +15,8 @@ from ..kit.models import Models
 from ..kit.speaker import FPS, RATE, bands, read_speaker, voice_vectors
 
 # %% auto #0
-__all__ = ['METRICS', 'VOICES', 'MIN_S', 'LENGTH', 'STEP', 'REACH', 'SETTLED', 'SHORT', 'NEAR', 'QUIET', 'PAUSE_S',
-           'speaker_diarization_extractor', 'spans', 'voices']
+__all__ = ['METRICS', 'VOICES', 'MIN_S', 'LENGTH', 'STEP', 'LEAST', 'REACH', 'SETTLED', 'SHORT', 'NEAR', 'QUIET', 'PAUSE_S',
+           'speaker_diarization_extractor', 'spans', 'own_s', 'voices']
 
 # %% ../../nbs/40_audio/speaker_diarization_extractor.ipynb #9843e33e
 METRICS = {"speakers": "count", "dominant_share": "1", "evenness": "1", "turn_rate": "1/min", "change_rate": "1/min", "turn_median": "s", "turn_longest": "s"}
@@ -68,8 +68,18 @@ def spans(
     first = np.round(np.linspace(0, n - LENGTH, -((LENGTH - n) // STEP) + 1)).astype(int)
     return np.stack([first, first + LENGTH], axis=1)
 
-# %% ../../nbs/40_audio/speaker_diarization_extractor.ipynb #6789521b
-REACH, SETTLED = 40, 8              # frames to a neighbour; windows that make a voice
+# %% ../../nbs/40_audio/speaker_diarization_extractor.ipynb #27cf0c02
+LEAST, REACH, SETTLED = 80, 40, 2.0     # frames of a window that is clustered; frames to a neighbour; s that make a voice
+
+
+def own_s(
+    where: np.ndarray,              # [window, 2] – frames
+) -> np.ndarray:                    # [window] s
+    "Speech that each window stands for: an equal part of its stretch."
+    first = np.r_[True, where[1:, 0] >= where[:-1, 1]]
+    at = np.flatnonzero(first)
+    n = np.diff(np.r_[at, len(where)])
+    return np.repeat((where[at + n - 1, 1] - where[at, 0]) / n / FPS, n)
 
 
 def voices(
@@ -78,14 +88,14 @@ def voices(
     distance: float = 0.34,         # 1 less the cosine
 ) -> np.ndarray:                    # [speaker, feature] float32 – unit length, at most VOICES
     "Mean vector of each voice that is heard for long enough."
-    whole = np.flatnonzero(np.diff(where)[:, 0] >= LENGTH)
-    if len(whole) < 2: return _mean(vectors)[None]
-    x, at = vectors[whole], where[whole, 0]
+    long = np.flatnonzero(np.diff(where)[:, 0] >= LEAST)
+    if len(long) < 2: return _mean(vectors)[None]
+    x, at, own = vectors[long], where[long, 0], own_s(where)[long]
     label = _clusters(x, distance)
     low, high = np.searchsorted(at, at - REACH), np.searchsorted(at, at + REACH, "right")
     settled = np.array([(label[a:b] == k).all() for a, b, k in zip(low, high, label)])
-    count = np.bincount(label[settled], minlength=label.max() + 1)
-    kept = [k for k in np.argsort(-count, kind="stable")[:VOICES] if count[k] >= min(SETTLED, max(len(x) // 6, 2))]
+    held = np.bincount(label[settled], own[settled], minlength=label.max() + 1)
+    kept = [k for k in np.argsort(-held, kind="stable")[:VOICES] if held[k] >= min(SETTLED, own.sum() / 8)]
     if len(kept) < 2: return _mean(vectors)[None]
     means = np.stack([_mean(x[(label == k) & settled]) for k in kept])
     for _ in range(10):             # each window to its voice, each voice to the mean of its windows
