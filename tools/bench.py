@@ -1,6 +1,6 @@
 """CPU seconds and ratios against the limits of the design, as a table. Every figure has its floor or its peer in the same run.
 
-    python tools/bench.py [NAME ...]     names: decode, fast, default, open, memory, memory_default; all of them without a name
+    python tools/bench.py [NAME ...]     names: decode, fast, default (its visual part), hearing, reading, whole, open, memory, memory_default; all of them without a name
 
 Uses the labelled clips beside the repository where they are, else the sample clip, scaled up. Each part runs in a process of its own.
 """
@@ -128,29 +128,61 @@ GFLOP = {"core_imagenet": 0.81, "core_object_detections": 1.6, "core_depth_fast"
 
 def bench_default() -> list[tuple]:
     "The visual part of the profile `default`, each component beside its floor: its operations at the speed of a matrix product, measured here."
-    from trendflow import run_video
     from trendflow.kit.models import single_threaded_torch
-    from trendflow.run.profile import settle_profile
     torch = single_threaded_torch()
     a, b = torch.ones(1024, 1024), torch.ones(1024, 1024)
     a @ b
     gflops = 10 * 2 * 1.024 ** 3 / cpu(lambda: [a @ b for _ in range(10)])
-    path = clip("bbb_30s.webm", (1280, 720), 60)
-    others = [n for n, c in settle_profile("default").contracts.items() if c.family != "visual"]
+    run, rows = _part("visual", clip("bbb_30s.webm", (1280, 720), 60), 60, 0.7)
+    out = [*rows[:2], ("matrix product, fp32, one thread", gflops, "GFLOP/s", None)]
+    for row in rows[2:]:
+        name = row[0].strip()
+        floor = (f"    its floor: {len(run[name]['times_s'])} rows", len(run[name]["times_s"]) * GFLOP[name] / gflops, "CPU s", None) if name in GFLOP else None
+        out += [row] + [floor] * (floor is not None)
+    return out
+
+
+def bench_hearing() -> list[tuple]:
+    "The audio part of `default`, on a clip in which someone speaks all the time."
+    return _part("audio", clip("obama_speech.mp4", (1280, 720), 60), 60, 0.3)[1]
+
+
+def bench_reading() -> list[tuple]:
+    "The text part of `default`, with what it reads of the speech, for 200 comments. Its limit is one of CPU seconds, models loaded."
+    run, rows = _part("text", ROOT / "data_samples" / "sample.mp4", 32, None, ("speech_activity_extractor", "asr_extractor", "speaker_diarization_extractor"), _discussed())
+    text = sum(c["cpu_ms"] for c in run.manifest["components"] if c["kind"] == "text") / 1e3
+    return [("default, text part, 200 comments: CPU", text, "CPU s", 3.0), *(r for r in rows[2:] if r[0].strip() in {c["name"] for c in run.manifest["components"] if c["kind"] == "text"})]
+
+
+def bench_whole() -> list[tuple]:
+    "All of `default`, on a clip with speech, with 200 comments."
+    return _part("visual audio text", clip("obama_speech.mp4", (1280, 720), 60), 60, 1.0, (), _discussed())[1]
+
+
+def _discussed() -> dict:
+    "The info of the sample video with 200 comments, all of them different."
+    info = json.loads((ROOT / "data_samples" / "sample.info.json").read_text("utf-8"))
+    said = [c["text"] for c in info["comments"]]
+    info["comments"] = [{"id": str(i), "text": f"{said[i % len(said)]} {said[(7 * i + 3) % len(said)]} {i}", "timestamp": info["epoch"] - 60 * i - 100, "like_count": i % 9,
+                         "parent": "root" if i % 5 else "1"} for i in range(200)]
+    return info
+
+
+def _part(families: str, path: Path, seconds: float, limit: float | None, more: tuple[str, ...] = (), info: dict | None = None) -> tuple:
+    "A run of some families of `default` in a warm process, and its rows: wall over duration, CPU, and CPU of each step."
+    from trendflow import run_video
+    from trendflow.run.profile import settle_profile
+    others = [n for n, c in settle_profile("default").contracts.items() if c.family not in families.split() and n not in more]
     profile = {"extends": "default", "components": dict.fromkeys(others)}
-    with tempfile.TemporaryDirectory(dir=WORK) as tmp:
-        run_video(ROOT / "data_samples" / "sample.mp4", profile=profile, store=Path(tmp) / "warm", quiet=True)      # models are loaded, libraries imported
-        wall, start = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-        run = run_video(path, profile=profile, store=Path(tmp) / "store", quiet=True)
-        wall, end = time.perf_counter() - wall, resource.getrusage(resource.RUSAGE_SELF)
-        assert run.status == "ok", run.manifest
-        rows: list[tuple] = [("default, visual part, 60 s of 720p: wall over duration", wall / 60, "× real time", 0.7),
-                             ("default, visual part: CPU", end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime, "CPU s", None),
-                             ("matrix product, fp32, one thread", gflops, "GFLOP/s", None)]
-        for name, ms in cpu_by_step(run).items():
-            rows.append((f"  {name}", (ms or 0) / 1e3, "CPU s", None))
-            if name in GFLOP: rows.append((f"    its floor: {len(run[name]['times_s'])} rows", len(run[name]["times_s"]) * GFLOP[name] / gflops, "CPU s", None))
-    return rows
+    store = Path(tempfile.mkdtemp(dir=WORK))
+    run_video(ROOT / "data_samples" / "sample.mp4", ROOT / "data_samples" / "sample.info.json", profile=profile, store=store / "warm", quiet=True)      # models are loaded, libraries imported
+    wall, start = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
+    run = run_video(path, info, profile=profile, store=store / "store", quiet=True)
+    wall, end = time.perf_counter() - wall, resource.getrusage(resource.RUSAGE_SELF)
+    assert run.status == "ok", run.manifest
+    name = f"default, {families.replace(' ', ', ')} part, {seconds:g} s"
+    rows = [(f"{name}: wall over duration", wall / seconds, "× real time", limit), (f"{name}: CPU", end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime, "CPU s", None)]
+    return run, rows + [(f"  {step}", (ms or 0) / 1e3, "CPU s", None) for step, ms in cpu_by_step(run).items()]
 
 
 def cpu_by_step(run: object) -> dict[str, float]:

@@ -34,7 +34,7 @@ HEARD, FLOOR = -70.0, -100.0        # dBFS – windows below are silence; a stem
     source="Spleeter, Hennequin et al. 2020; U-Net of Jansson et al. 2017")
 def source_separation_extractor(
     audio: Audio,                   # stereo
-    segments: Segments,             # windows of 15 s
+    segments: Segments,             # windows of 5 s
     models: Models,                 # separation
 ) -> Arrays | Empty:
     "Share of the voice and levels of voice and accompaniment in every window."

@@ -66,7 +66,7 @@ def _softened(x: np.ndarray, period: float) -> np.ndarray:
     from scipy.ndimage import gaussian_filter1d
     return gaussian_filter1d(x, max(period / 32, 0.3), mode="constant") * (max(period / 32, 0.3) * np.sqrt(2 * np.pi))
 
-# %% ../../nbs/05_kit/beats.ipynb #2dd5d97d
+# %% ../../nbs/05_kit/beats.ipynb #cf12b5ba
 LEAST = 4                       # beats of a stretch
 
 
@@ -108,5 +108,6 @@ def _highest(strength: np.ndarray, frames: np.ndarray) -> np.ndarray:
 def _strong(strength: np.ndarray, frames: np.ndarray) -> np.ndarray:
     "Without weak beats at the ends."
     height = _highest(strength, frames)
-    kept = np.flatnonzero(height >= 0.5 * np.sqrt((height**2).mean())) if len(height) else []
+    if not len(frames): return frames
+    kept = np.flatnonzero(height >= 0.5 * np.sqrt((height**2).mean()))
     return frames[kept[0]:kept[-1] + 1] if len(kept) else frames[:0]

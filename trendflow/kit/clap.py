@@ -40,7 +40,7 @@ class Clap:
         seen = self.prepare(sounds, sampling_rate=RATE, return_tensors="pt")["input_features"]
         with torch.inference_mode(): return torch.nn.functional.normalize(self.network(input_features=seen).audio_embeds, dim=-1).numpy()
 
-# %% ../../nbs/05_kit/clap.ipynb #5b7d2dd5
+# %% ../../nbs/05_kit/clap.ipynb #e3b837db
 def clap(
     models: Models,                 # of the component
     key: str,                       # of the lock
@@ -59,7 +59,8 @@ def _network(shape: dict[str, Any], how: dict[str, Any], path: Path, key: str) -
     torch = single_threaded_torch()
     torchvision_here()
     from transformers import ClapAudioModelWithProjection, ClapConfig, ClapFeatureExtractor
-    config, prepare = ClapConfig.from_dict(shape).audio_config, ClapFeatureExtractor.from_dict(how)
+    config: Any = ClapConfig.from_dict(shape).audio_config
+    prepare: Any = ClapFeatureExtractor.from_dict(how)
     if config.enable_fusion or (prepare.sampling_rate, prepare.max_length_s) != (RATE, LONGEST_S):
         raise UsageError(f"model {key!r}: is not of the kind that hears 10 s at 48 kHz without fusion. Take clap-htsat-unfused or one like it.")
     with torch.device("meta"): net = ClapAudioModelWithProjection(config)
@@ -78,7 +79,7 @@ def _weights(path: Path) -> dict[str, Any]:             # name → tensor; raise
     except (pickle.UnpicklingError, RuntimeError) as e:
         raise UsageError(f"{path.name}: holds more than plain tensors, or is broken. Save the state_dict alone, as safetensors.") from e
 
-# %% ../../nbs/05_kit/clap.ipynb #a86248a8
+# %% ../../nbs/05_kit/clap.ipynb #344b56ba
 SAMPLE = {"projection_dim": 32, "audio_config": {"depths": [1, 1, 1, 1], "num_attention_heads": [1, 2, 2, 4], "patch_embeds_hidden_size": 8, "hidden_size": 64},
           "text_config": {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 100}}
 _HOW = {"padding": "repeatpad", "truncation": "rand_trunc", "feature_extractor_type": "ClapFeatureExtractor"}
@@ -98,7 +99,11 @@ def sample_checkpoint(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = ClapModel(ClapConfig(**shape))
-        for p in net.parameters(): torch.nn.init.normal_(p, std=0.2)        # the usual start is so even that all sounds look alike
+        for p in net.parameters():
+            if p.ndim > 1: torch.nn.init.normal_(p, std=1.5 * p[0].numel()**-0.5)       # the usual start is so even that all sounds seem alike
+        norm = net.audio_model.audio_encoder.batch_norm
+        norm.running_mean.fill_(-40)        # dB, of the bands
+        norm.running_var.fill_(400)
     paths = {n: folder / f"{name}_{n}" for n in ("config.json", "preprocessor_config.json", f"model{ending}")}
     paths["config.json"].write_text(json.dumps(net.config.to_dict()), "utf-8")
     paths["preprocessor_config.json"].write_text(json.dumps(_HOW), "utf-8")

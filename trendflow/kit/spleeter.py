@@ -184,7 +184,7 @@ def _resampled(x: np.ndarray, rate: int, first: int, last: int) -> np.ndarray:
     skip = first - low * up // down
     return y[skip:skip + last - first]
 
-# %% ../../nbs/05_kit/spleeter.ipynb #f3142348
+# %% ../../nbs/05_kit/spleeter.ipynb #67bc59d4
 STEMS = ("vocals", "accompaniment")
 
 
@@ -199,6 +199,6 @@ def stem_power(
         magnitude = np.abs(spectrum)
         power = np.square(magnitude, dtype=np.float64)
         if not power.any(): share = np.zeros_like(magnitude)                # digital silence
-        else: share = vocal_share(nets, np.broadcast_to(magnitude, (len(magnitude), 2, BINS)))[:, :magnitude.shape[1]]
+        else: share = vocal_share(nets, np.broadcast_to(magnitude, (len(magnitude), 2, BINS)))
         parts.append(np.stack([(share**2 * power).sum(2).mean(1), ((1 - share)**2 * power).sum(2).mean(1)], axis=1))
     return np.concatenate(parts) * (2 / (0.375 * N_FFT**2))                 # Parseval; 0.375 is the mean square of the window

@@ -106,7 +106,7 @@ def harmonicity(
         out[k:k + block] = 10 * np.log10(np.clip(best, 1e-6, 1 - 1e-6) / (1 - np.clip(best, 1e-6, 1 - 1e-6)))
     return out
 
-# %% ../../nbs/05_kit/voice.ipynb #d0dcf48f
+# %% ../../nbs/05_kit/voice.ipynb #e051a83f
 HIGHEST = 600.0                 # Hz – higher pitch in speech is no voice, or an error
 LEAST_STEPS = 4                 # steps of 16 ms – shorter stretches are left out
 COLUMNS = ("length", "jitter", "jitter_rap", "strength", "shimmer", "shimmer_apq3")
@@ -142,7 +142,7 @@ def voice(
     steps = np.concatenate([np.zeros(0, np.int64), *(np.arange(a, b) for a, b in runs)])
     return Voice(np.concatenate(times), np.concatenate(rows), steps * HOP / RATE, harmonicity(x, steps, f0[steps]))
 
-
+# %% ../../nbs/05_kit/voice.ipynb #ccc590f5
 METRICS = {"jitter": "1", "jitter_rap": "1", "shimmer": "1", "shimmer_apq3": "1", "harmonicity": "dB"}
 LEAST = 20                      # periods – fewer say nothing
 

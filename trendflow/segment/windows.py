@@ -27,7 +27,7 @@ FAMILIES: dict[str, Windows] = {w.family: w for w in (
     Windows("asr", 30.0, 25.0),                 # what Whisper hears at once; 5 s of overlap let a cut word be whole once
     Windows("diarization", 2.0, 1.0),           # one voice, seldom two
     Windows("emotion", 4.0, 2.0),
-    Windows("source_separation", 15.0, 15.0),
+    Windows("source_separation", 5.0, 5.0),
     Windows("spectral", 2.0, 2.0),
 )}
 

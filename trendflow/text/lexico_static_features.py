@@ -195,10 +195,15 @@ def _wording(
     "Which listed words a text uses."
     if text is None: return [np.nan] * len(_WORDING)
     said, tokens = prose(text), words(fold(prose(text)))
-    def chosen(kind: str) -> list[str]: return [w for c, listed in _listed(kind).items() if code in ("", c) or c == "en" for w in listed] if code in ("", *_listed(kind)) else []
+
+    def chosen(kind: str) -> list[str]:
+        known = _listed(kind)
+        return [w for c, listed in known.items() if code in ("", c) or c == "en" for w in listed] if code in ("", *known) else []
+
     def count(kind: str) -> float: return float(phrase_counts(said, {kind: chosen(kind)})[kind]) if chosen(kind) else np.nan
     begin, asks = f"{' '.join(tokens)} ", chosen("question")
-    return [_stopwords(tokens, code) if spaced(said) else np.nan, float(any(begin.startswith(f"{fold(q)} ") for q in asks)) if asks else np.nan, count("clickbait"), count("intensifier")]
+    asking = float(any(begin.startswith(f"{fold(q)} ") for q in asks)) if asks else np.nan
+    return [_stopwords(tokens, code) if spaced(said) else np.nan, asking, count("clickbait"), count("intensifier")]
 
 # %% ../../nbs/50_text/lexico_static_features.ipynb #7a903fa8
 def _spoken(

@@ -18,7 +18,7 @@ from .accessor import spans
 __all__ = ['HEARD', 'LINES', 'SIZE', 'LANES', 'CLEAR', 'words_track', 'speakers_track', 'sounds_track', 'voice_track']
 
 # %% ../../nbs/70_views/31_heard.ipynb #495127ce
-HEARD = {"words": ("token_id", "word_token_row"), "speakers": ("speaker_id",), "sounds": ("score", "class_id", "class_score"), "voice": ("vocal_share", "level")}
+HEARD = {"words": ("token_id", "word_token_row"), "speakers": ("speaker_id", "turn_start_s"), "sounds": ("score", "class_id", "class_score"), "voice": ("vocal_share", "level")}
 LINES, SIZE = 4, 6.2                # lines of a panel; points
 _LETTER, _LINE = 0.0098, 0.021      # inches per point of size: width of a letter, height of a line
 
@@ -46,7 +46,8 @@ def words_track(
         own = [str(t).strip() for t, w in zip(texts, word) if utterance[k, 0] - 1e-6 <= w[0] < until - 1e-6]
         room = max(int((until - start) * inch / (_LETTER * SIZE)), 3)
         lines = wrap(" ".join(own), room, max_lines=max(1, min(LINES, int(0.85 * inches / (_LINE * SIZE)))), placeholder="…", break_long_words=False)
-        ax.text(start, 0.86, "\n".join(lines), fontsize=SIZE, va="top", linespacing=1.05, color=p.INK, parse_math=False, clip_on=True)
+        cut = [line if len(line) <= room + 1 else line[:room] + "…" for line in lines]
+        ax.text(start, 0.86, "\n".join(cut), fontsize=SIZE, va="top", linespacing=1.05, color=p.INK, parse_math=False, clip_on=True)
 
 # %% ../../nbs/70_views/31_heard.ipynb #8e7cc084
 _VOICES = (p.BLUE, p.ORANGE, p.GREEN, p.PURPLE, p.RED, p.SKY)

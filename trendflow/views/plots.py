@@ -226,7 +226,7 @@ def _cuts(views: Mapping[str, xr.Dataset]) -> xr.Dataset | None:
 def _panels(views: Mapping[str, xr.Dataset], end: float, texts: Mapping[str, xr.Dataset] | None = None) -> list[Panel]:
     "The panels that this run has something to say for."
     read, said = _kept(texts, "raw_text"), _kept(texts, "word_text")
-    there = [(t, ds) for t in TRACKS if (ds := next((v for v in views.values() if set(t[1]) <= set(v.data_vars)), None)) is not None]
+    there = [(t, ds) for t in TRACKS if (ds := next((v for v in views.values() if set(t[1]) <= set(v.variables)), None)) is not None]
     with_texts: dict[str, Track] = {"text": partial(seen.lines_track, words=read), "words": partial(heard.words_track, said=said)}
     there = [((*t[:3], with_texts.get(t[0], t[3])), ds) for t, ds in there]
     cuts = _cuts(views)
