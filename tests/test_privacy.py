@@ -33,9 +33,7 @@ INFO = {"id": "abcdefghijk", "title": f"{WORDS[0]} title", "description": f"{WOR
                      {"id": "c2", "text": f"What is {WORDS[12]}?", "parent": "root", "timestamp": 1767220001},
                      {"id": "c3", "text": f"A {WORDS[12]} is a thing", "parent": "c2", "timestamp": 1767220002}]}
 SUBTITLES = f"WEBVTT\n\n00:00.000 --> 00:02.000\nThe {WORDS[13]} is here.\n\n00:02.000 --> 00:04.000\nDo you like the {WORDS[13]}?\n"
-PROVIDED = {role for c in discover().values() for role in c.provides}
-TEXTS = [c.id for c in discover().values() if not lacks(c) and (c.family == "text" or {i.target for i in c.inputs} & {"texts", "meta"})
-         and all(i.optional or i.kind != "role" or i.target in PROVIDED for i in c.inputs)]
+TEXTS = [c.id for c in discover().values() if not lacks(c) and (c.family == "text" or {i.target for i in c.inputs} & {"texts", "meta"})]
 CODES = ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 
 
@@ -87,8 +85,8 @@ def profile():
     "Every component that reads texts, with the subtitles as transcript; and one that fails with the title in its message."
     assert {"comments_statistics", "subtitle_transcript", "transcript_chunk_embedder", "semantics_topics_keyphrases", "cosine_metrics_extractor"} <= {*TEXTS}
     with scratch_registry(*TEXTS) as registry:
-        registry |= {f.__name__: contract(f) for f in (toys.toy_fails, toys.toy_title)}
-        yield {"components": {**{n: {} for n in TEXTS}, "toy_title": {}, "toy_fails": {"required": False}}, "roles": {"transcript": "subtitle_transcript"}}
+        registry |= {f.__name__: contract(f) for f in (toys.toy_fails, toys.toy_title, toys.toy_turns)}
+        yield {"components": {**{n: {} for n in TEXTS}, "toy_title": {}, "toy_turns": {}, "toy_fails": {"required": False}}, "roles": {"transcript": "subtitle_transcript"}}
 
 
 def drawn(done: Run, folder: Path) -> None:
@@ -105,7 +103,7 @@ def test_no_word_of_anybody_is_stored_or_said(tmp_path: Path, capfd: pytest.Capt
     export(tmp_path / "features.csv", store=tmp_path / "store")
     drawn(done, tmp_path)
     made = {c["name"]: c for c in done.manifest["components"]}
-    assert done.status == "ok" and made.pop("toy_fails")["status"] == "error" and {*made} == {*TEXTS, "toy_title"}
+    assert done.status == "ok" and made.pop("toy_fails")["status"] == "error" and {*made} == {*TEXTS, "toy_title", "toy_turns"}
     blank = {name for name, c in made.items() if c["status"] != "ok"}
     assert blank <= {"core_title_clip", "core_title_imagenet"}, blank
     said = capfd.readouterr()

@@ -326,7 +326,7 @@ def test_speakers_are_the_means_of_their_turns() -> None:
     edges, who = np.array([0.0, 1.5, 3.0, 4.5, 6.0]), np.array([7, 2, 7, 2], "int32")
     turns = Artifact({**turns.arrays, "turn_start_s": edges[:-1], "turn_end_s": edges[1:], "speaker_id": who}, turns.meta)
     made = measure(speaker_turn_embeddings_aggregator, {"transcript": said, "turns": turns})
-    assert made.turn_words.tolist() == [5, 5, 5, 5] and sorted(made.speaker_id[:2].tolist()) == [2, 7] and (made.speaker_id[2:] == -1).all()
+    assert made.turn_words.tolist() == [5, 5, 5, 5] and sorted(made.ranked_speaker[:2].tolist()) == [2, 7] and (made.ranked_speaker[2:] == -1).all()
     words = written(decode(said), said.token_utterance_row[said.word_token_row])
     each = vectors(MODELS, ["".join(words[i:i + 5]).strip() for i in range(0, 20, 5)])
     assert np.allclose(made.turn_vector, each, atol=1e-5) and np.isnan(made.speaker_vector[2:]).all()

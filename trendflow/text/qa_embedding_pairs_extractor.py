@@ -56,7 +56,7 @@ def qa_embedding_pairs_extractor(
     asked = {name: f.asked[:most] if f else [] for name, f in found.items()}
     every = list(dict.fromkeys(s for pairs in asked.values() for question, after in pairs for s in (question, *after)))
     at, known = {s: i for i, s in enumerate(every)}, vectors(models, every, longest=64)
-    told = language_supported(models, [q for pairs in asked.values() for q, _ in pairs], texts.language)
+    told = np.concatenate([language_supported(models, [q for q, _ in pairs], None if name == "comments" else texts.language) for name, pairs in asked.items()])
     told, comments, speech = told[~np.isnan(told)], found["comments"], found["transcript"]
     measured = [_measured(known, [(at[q], [at[s] for s in after]) for q, after in pairs]) for pairs in asked.values()]
     question, answer, similarity, cosine = (np.array(x, np.float32) for x in zip(*measured))

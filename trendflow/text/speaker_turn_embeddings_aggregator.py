@@ -28,7 +28,7 @@ _OUTPUTS = [
     Array("turn_words", ("turn",), "int32", unit="count", doc="words of the transcript that belong to the turn"),
     Array("speaker_vector", ("speaker", "feature"), size={"speaker": SPEAKERS}, nullable=True,
           doc="what a speaker says as a vector of unit length, most words first: mean of the turns, weighted by their word pieces; NaN when there are fewer speakers"),
-    Array("speaker_id", ("speaker",), "int32", unit="id", size={"speaker": SPEAKERS}, doc="number of the speaker among the turns; -1 when there are fewer"),
+    Array("ranked_speaker", ("speaker",), "int32", unit="id", size={"speaker": SPEAKERS}, doc="number of the speaker among the turns; -1 when there are fewer"),
     Array("cosine", ("relation",), labels={"relation": ("reply", "own", "speakers")}, nullable=True, zero_ok=True, pool=("value",),
           doc="mean cosine of a turn with the one before by another speaker; of two turns of one speaker; of two speakers; NaN where there is no such pair"),
     Array("assigned_share", (), pool=("value",), doc="share of the words that belong to a turn, 0 to 1"),
@@ -61,7 +61,7 @@ def speaker_turn_embeddings_aggregator(
     ids = np.argsort(-talk, kind="stable")[:min((talk > 0).sum(), SPEAKERS)]
     ids = np.append(ids, [-1] * (SPEAKERS - len(ids))).astype(np.int32)
     by_speaker = _means(found, sizes, turns.speaker_id[row], ids)
-    return {"turn_vector": by_turn, "turn_words": count.astype(np.int32), "speaker_vector": by_speaker, "speaker_id": ids,
+    return {"turn_vector": by_turn, "turn_words": count.astype(np.int32), "speaker_vector": by_speaker, "ranked_speaker": ids,
             "cosine": np.array(relations(by_turn, turns.speaker_id, by_speaker), np.float32), "assigned_share": np.float32((of >= 0).mean()),
             "language_supported": language_supported(models, ["".join(words)], spoken.language)[0]}
 
