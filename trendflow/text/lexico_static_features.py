@@ -202,7 +202,8 @@ def _wording(
 
     def count(kind: str) -> float: return float(phrase_counts(said, {kind: chosen(kind)})[kind]) if chosen(kind) else np.nan
     begin, asks = f"{' '.join(tokens)} ", chosen("question")
-    return [_stopwords(tokens, code) if spaced(said) else np.nan, float(any(begin.startswith(f"{fold(q)} ") for q in asks)) if asks else np.nan, count("clickbait"), count("intensifier")]
+    asking = float(any(begin.startswith(f"{fold(q)} ") for q in asks)) if asks else np.nan
+    return [_stopwords(tokens, code) if spaced(said) else np.nan, asking, count("clickbait"), count("intensifier")]
 
 # %% ../../nbs/50_text/lexico_static_features.ipynb #7a903fa8
 def _spoken(
