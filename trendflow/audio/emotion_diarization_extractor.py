@@ -55,6 +55,7 @@ def emotion_diarization_extractor(
 ) -> Arrays | Empty:
     "Arousal and valence of the speech in every window, with the parts they are made of."
     if audio.silent: return Empty("audio_silent")
+    if not len(speech["speech_start_s"]): return Empty("dependency_empty")
     talk = np.clip(np.stack([speech["speech_start_s"], speech["speech_end_s"]], axis=1), *audio.coverage)
     windows = np.stack([segments.start_s, segments.end_s], axis=1)
     spoken_s = shared(windows, talk).sum(axis=1)
