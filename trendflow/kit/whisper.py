@@ -32,7 +32,7 @@ def _recognise(whisper: Any, samples: np.ndarray, language: int, beam: int) -> d
     "One chunk."
     from faster_whisper.audio import pad_or_trim
     token, samples = whisper.hf_tokenizer.token_to_id, np.asarray(samples, np.float32)[:round(LONGEST_S * RATE)]
-    heard, probability, prompt = whisper.encode(pad_or_trim(whisper.feature_extractor(samples))), 1.0, [token("<|startoftranscript|>")]
+    heard, probability, prompt = whisper.encode(pad_or_trim(_spectrum(whisper.feature_extractor, samples))), 1.0, [token("<|startoftranscript|>")]
     if whisper.model.is_multilingual:
         if language < 0:
             name, probability = whisper.model.detect_language(heard)[0][0]
@@ -45,6 +45,14 @@ def _recognise(whisper: Any, samples: np.ndarray, language: int, beam: int) -> d
     return {"token_id": np.array(ids, np.int32), "token_probability": chances, "edge_s": edges,
             "language": np.array([language if whisper.model.is_multilingual else -1], np.int32), "language_probability": np.array([probability], np.float32),
             "no_speech_probability": np.array([made.no_speech_prob], np.float32)}
+
+
+def _spectrum(extractor: Any, samples: np.ndarray) -> np.ndarray:
+    "[mel, frame] what Whisper hears. In double precision: the last bits of single precision differ by machine, and may turn a word."
+    power = np.abs(extractor.stft(np.pad(samples.astype(np.float64), (0, 160)), extractor.n_fft, extractor.hop_length, window=np.hanning(extractor.n_fft + 1)[:-1],
+                                  return_complex=True)[..., :-1])**2
+    level = np.log10(np.maximum(extractor.mel_filters.astype(np.float64) @ power, 1e-10))
+    return ((np.maximum(level, level.max() - 8.0) + 4.0) / 4.0).astype(np.float32)
 
 
 def _aligned(whisper: Any, heard: Any, prompt: list[int], ids: list[int], n: int) -> tuple[np.ndarray, np.ndarray]:
