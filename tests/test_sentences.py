@@ -32,7 +32,7 @@ from trendflow.text.cosine_metrics_extractor import PAIRS, cosine_metrics_extrac
 from trendflow.text.description_embedder import description_embedder
 from trendflow.text.hashtag_embedder import hashtag_embedder, phrases
 from trendflow.text.qa_embedding_pairs_extractor import is_question, qa_embedding_pairs_extractor, threads
-from trendflow.text.speaker_turn_embeddings_aggregator import speaker_turn_embeddings_aggregator, turn_of
+from trendflow.text.speaker_turn_embeddings_aggregator import relations, speaker_turn_embeddings_aggregator, turn_of
 from trendflow.text.title_embedder import title_embedder
 from trendflow.text.transcript_chunk_embedder import transcript_chunk_embedder
 
@@ -326,7 +326,7 @@ def test_speakers_are_the_means_of_their_turns() -> None:
     edges, who = np.array([0.0, 1.5, 3.0, 4.5, 6.0]), np.array([7, 2, 7, 2], "int32")
     turns = Artifact({**turns.arrays, "turn_start_s": edges[:-1], "turn_end_s": edges[1:], "speaker_id": who}, turns.meta)
     made = measure(speaker_turn_embeddings_aggregator, {"transcript": said, "turns": turns})
-    assert made.turn_words.tolist() == [5, 5, 5, 5] and sorted(made.speaker_id[:2].tolist()) == [2, 7] and (made.speaker_id[2:] == -1).all()
+    assert made.turn_words.tolist() == [5, 5, 5, 5] and sorted(made.ranked_speaker[:2].tolist()) == [2, 7] and (made.ranked_speaker[2:] == -1).all()
     words = written(decode(said), said.token_utterance_row[said.word_token_row])
     each = vectors(MODELS, ["".join(words[i:i + 5]).strip() for i in range(0, 20, 5)])
     assert np.allclose(made.turn_vector, each, atol=1e-5) and np.isnan(made.speaker_vector[2:]).all()
@@ -357,6 +357,30 @@ def test_threads_end_at_the_next_comment() -> None:
     listed = [comment("Who made this?", 1), comment("I did.", is_reply=True, by_uploader=True), comment("And why?", is_reply=True), comment("For fun", is_reply=True),
               comment("Nice"), comment("Not a reply to the first", is_reply=True), comment("Any questions?", by_uploader=True), comment("Last one?", 5)]
     assert threads(listed) == [("Last one?", []), ("Who made this?", ["I did.", "And why?", "For fun"]), ("And why?", ["For fun"])]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["why is it?", "because", "🙂", "who?"]), st.booleans(), st.booleans()), max_size=12))
+def test_threads_are_their_definition(drawn: list[tuple[str, bool, bool]]) -> None:
+    said = [comment(f"{text} {i}" if text == "because" else text, is_reply=reply, by_uploader=own) for i, (text, reply, own) in enumerate(drawn)]
+    want: dict[str, list[str]] = {}
+    for i, c in enumerate(said):
+        end = next((j for j in range(i + 1, len(said)) if not said[j].is_reply), len(said))
+        if is_question(c.text) and not c.by_uploader: want.setdefault(c.text, [r.text for r in said[i + 1:end] if split(r.text)][:3])
+    assert threads(said) == list(want.items())
+
+
+@settings(deadline=None)
+@given(st.integers(1, 9), st.integers(1, 3), st.integers(0, 99))
+def test_relations_of_turns_are_means_over_pairs(n: int, k: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    who, x = rng.integers(0, k, n), rng.normal(size=(n, 5))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    x[rng.random(n) < 0.2] = np.nan
+    there = [i for i in range(n) if not np.isnan(x[i, 0])]
+    own = [x[i] @ x[j] for i, j in combinations(there, 2) if who[i] == who[j]]
+    reply = [x[i] @ x[j] for i, j in zip(there, there[1:]) if who[i] != who[j]]
+    assert relations(x, who, np.full((2, 5), np.nan)) == pytest.approx([np.mean(v) if v else np.nan for v in (reply, own, [])], abs=1e-9, nan_ok=True)
 
 
 def test_speech_later_than_half_a_minute_answers_nothing() -> None:

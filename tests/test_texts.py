@@ -528,3 +528,8 @@ def test_phrases_are_found_in_their_own_languages_and_not_in_plain_sentences() -
                 "Me gusta la música", "Das ist ein Kommentar"]
     flat = {k: [p for ps in v.values() for p in ps] for k, v in listed.items()}
     assert all(sum(words.phrase_counts(text, flat).values()) == 0 for text in innocent)
+
+
+def test_a_comment_without_a_time_is_cut_when_it_may_be_later_than_t0() -> None:
+    info = {"epoch": 1767225600.0, "comments": [{"text": "undated"}, {"text": "old", "timestamp": 1767000001}]}
+    assert [len(read_info(info, t0=t0).texts.comments or ()) for t0 in (None, 1767100000.0)] == [2, 1]

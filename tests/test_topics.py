@@ -77,3 +77,8 @@ def test_phrases_are_numbers_unless_raw_text_is_asked_for() -> None:
     made = measure(semantics_topics_keyphrases, {"texts": Texts(title="Quetzalcoatlus northropi explained", description="Quetzalcoatlus northropi flew.")})
     assert phrase_id("quetzalcoatlus northropi explained") in made["phrase_id"].tolist() and "raw_text" not in list(made)
     assert b"uetzalco" not in b"".join(made[k].tobytes() for k in made) and "uetzalco" not in str(made.meta)
+
+
+def test_a_phrase_is_in_the_title_as_words_not_as_letters() -> None:
+    def share(title: str) -> float: return float(measure(semantics_topics_keyphrases, {"texts": Texts(title, tags=("art",))})["phrase_measure"][3])
+    assert share("Art for beginners") > share("Startled beginners") and repr(keyphrases([("secret sauce", 1.0)])) == "[Keyphrase(2 words, 1.58)]"

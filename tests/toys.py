@@ -45,6 +45,11 @@ with scratch_registry():
         "Length of the title."
         return {"n": float(len(texts.title or ""))}
 
+    @component(family="text", kind="text", provides="speaker_turns", opens=("turn",), outputs=[Array("speaker_id", ("turn",), "int32", unit="id", doc="speaker")])
+    def toy_turns(texts: Texts) -> dict:
+        "Two speakers, two seconds each."
+        return {"turn_start_s": np.array([0.0, 2.0]), "turn_end_s": np.array([2.0, 4.0]), "speaker_id": np.array([0, 1], np.int32)}
+
     @component(family="text", kind="text", outputs=NUMBER)
     def toy_crash(texts: Texts) -> dict:
         "Dies as a native library does."

@@ -49,7 +49,9 @@ def runs(
         run: list[str] = []
         for word in [*words(fold(part)), ""]:
             if word and word not in stop and word.removesuffix("'s") not in stop: run.append(word.removesuffix("'s"))
-            elif run: out, run = [*out, run], []
+            elif run:
+                out.append(run)
+                run = []
     return out
 
 # %% ../../nbs/05_kit/keyphrases.ipynb #6f337622
@@ -58,6 +60,8 @@ class Keyphrase(NamedTuple):
     text: str                           # folded
     score: float                        # above 0 – C-value over the weighted number of occurrences
     words: int                          # number of words
+
+    def __repr__(self) -> str: return f"Keyphrase({self.words} words, {self.score:.3g})"      # its text stays out of logs
 
 
 def keyphrases(
@@ -91,5 +95,5 @@ def _says(phrase: tuple[str, ...]) -> bool:
 def phrase_id(
     phrase: str,                        # any
 ) -> int:                               # 0 to 2**63 - 1
-    "A number that is equal for equal phrases."
+    "A number that is equal for equal phrases; who guesses the phrase can make it too."
     return int.from_bytes(hashlib.sha256(" ".join(fold(phrase).split()).encode()).digest()[:8], "big") >> 1

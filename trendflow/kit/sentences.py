@@ -50,21 +50,22 @@ _STOP = regex.compile(r"""
 """, regex.VERBOSE)
 _SHORT = frozenset("""mr mrs ms dr prof st mt vs no nr jr sr inc ltd co fig vol ch pt ep feat ft approx dept est e.g i.e z.b d.h bzw ca mme mlle sra
     г ул им т п стр рис тыс млн млрд руб д гл см ср т.е т.к""".split())
-_LAST = regex.compile(r"[\p{L}.]++$")
+_LAST, _SAID = regex.compile(r"[\p{L}.]++$"), regex.compile(r"[\p{L}\p{N}]")
 
 
 def sentence_spans(
     text: str,                  # any text
 ) -> list[tuple[int, int]]:     # first character of each, and the one behind its last; a sentence has a letter or a digit
     "Where the sentences of a text are."
-    out, start = [], 0
+    out, start, seen = [], 0, 0             # seen: no letter and no digit from start to here
     for found in [*_STOP.finditer(text), None]:
         end = found.end() if found else len(text)
         if found and found["stop"] == "." and _goes_on(text[max(start, found.start() - 200):found.start()], text[end:end + 2]): continue
-        said = text[start:end]
-        if regex.search(r"[\p{L}\p{N}]", said):
+        if _SAID.search(text, seen, end):
+            said = text[start:end]
             out.append((start + len(said) - len(said.lstrip()), start + len(said.rstrip())))
             start = end
+        seen = end
     return out
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +63,14 @@ def text_of(
     return tokenizer.decode(_ordinary(tokenizer, ids), skip_special_tokens=False)
 
 
+@lru_cache(maxsize=8)
+def _special(tokenizer: Any) -> list[int]: return list(tokenizer.get_added_tokens_decoder())
+
+
 def _ordinary(tokenizer: Any, ids: np.ndarray) -> list[int]:
     "The ids, when all of them are tokens of text."
     ids = np.asarray(ids, np.int64)
-    odd = np.unique(ids[(ids < 0) | (ids >= tokenizer.get_vocab_size()) | np.isin(ids, list(tokenizer.get_added_tokens_decoder()))])
+    odd = np.unique(ids[(ids < 0) | (ids >= tokenizer.get_vocab_size()) | np.isin(ids, _special(tokenizer))])
     if len(odd): raise ArtifactError(f"tokens: {odd[:5].tolist()} are no ids of text in this tokenizer. Compute the transcript anew.")
     return ids.tolist()
 

@@ -135,7 +135,7 @@ def _comments(f: _Fields, t0_s: float, channel: str, later: bool) -> tuple[tuple
     faults: Counter[str] = Counter()
     read = [c for i, x in listed.items() if (c := _comment(_Fields(x, [], f.wrong, f"comments[{i}]."), channel, later, faults)) is not None]
     f.notes.extend(f"comments: {n} of {len(listed)} have no usable {key}" for key, n in sorted(faults.items()))
-    kept = tuple(c for c in read if not c.time_s + _step(c.time_s) > t0_s)         # NaN on either side keeps it
+    kept = tuple(c for c in read if not (c.time_s + _step(c.time_s) > t0_s or (later and math.isnan(c.time_s))))       # another NaN keeps it
     undated = sum(math.isnan(c.time_s) for c in kept)
     if undated: f.notes.append(f"comments: {undated} of {len(kept)} without a time are kept")
     if len(kept) < len(read): f.notes.append(f"comments: {len(read) - len(kept)} of {len(read)} are later than t0 or may be, and were cut")

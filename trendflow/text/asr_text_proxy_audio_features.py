@@ -89,7 +89,7 @@ def _confidence(
     "How sure the recogniser was."
     p, of = said["word_probability"].astype(float), said["token_utterance_row"][said["word_token_row"]]
     means = np.bincount(of, p)[np.unique(of)] / np.bincount(of)[np.unique(of)]
-    return [float(p.mean()), float(p.std()), float((p < low).mean()), float(means.min()), float(said["language_probability"])]
+    return [float(p.mean()), float(p.std()), float(np.where(np.isnan(p), np.nan, p < low).mean()), float(means.min()), float(said["language_probability"])]
 
 # %% ../../nbs/50_text/asr_text_proxy_audio_features.ipynb #3923ed30
 _GONE = 3.0                                 # s

@@ -41,7 +41,7 @@ def _measured(name: str, dim: str, labels: tuple[str, ...] | dict[str, str], doc
 
 
 @component(family="text", kind="text", outputs=[
-    _measured("count", "counted", _COUNT, "comments up to t0, different authors and likes among them, share of the comments that the platform counts at t0"),
+    _measured("count", "counted", _COUNT, "comments up to t0, different authors and likes among them, share of the comments counted at t0 (yt-dlp counts what it fetched: 1)"),
     _measured("length", "length_of", _LENGTH, "length of a comment; words over those that put spaces between words"),
     _measured("share", "share_of", _SHARE, "share of the comments that ask, answer another one, are the channel's own, repeat one before, look like spam, have emojis"),
     _measured("language", "language_name", LANGUAGES, "share of the comments whose language is told"),

@@ -29,13 +29,13 @@ __all__ = ['FIELDS', 'lexico_static_features']
 FIELDS = ("title", "description")
 _SIZE = {"characters": "characters", "words": "words", "word_length": "characters"}
 _SHARE = ("upper", "shouted_words", "digits", "punctuation", "emojis", "styled")
-_MARK = ("questions", "exclamations", "numbers", "emojis", "different_emojis", "brackets", "hashtags", "handles")
+_MARK = ("questions", "exclamations", "numbers", "emojis", "different_emojis", "brackets", "handles")
 _ITEM = ("lines", "links", "emails", "times", "chapters")
 _ASK = ("subscribe", "like", "comment", "share", "notify", "link", "offer")
 _FORM = ("starts_with_number", "ends_with_question", "ends_with_exclamation", "has_separator", "has_quotes", "has_ellipsis", "has_year")
 _PREPARED = ("variety", "lix", "title_words_found")
 _WORDING = {"stopwords": "1", "asks": "1", "clickbait": "count", "intensifiers": "count"}
-_SPOKEN = {"words": "words", "word_length": "characters", "sentence_words": "words", "questions": "1", "stopwords": "1", "variety": "1", "lix": "1"}
+_SPOKEN = {"word_length": "characters", "sentence_words": "words", "stopwords": "1", "lix": "1"}     # the rest is in asr_text_proxy_audio_features
 
 
 def _fields(name: str, dim: str, labels: tuple[str, ...], doc: str, unit: str | tuple[str, ...] = "1") -> Array:
@@ -57,7 +57,7 @@ def _fields(name: str, dim: str, labels: tuple[str, ...], doc: str, unit: str | 
     _fields("wording", "wording_of", tuple(_WORDING), "share of stopwords; 1 when it begins with a word of asking; listed phrases of clickbait, intensifiers",
             tuple(_WORDING.values())),
     Array("transcript_form", ("spoken",), unit=tuple(_SPOKEN.values()), nullable=True, zero_ok=True, labels={"spoken": tuple(_SPOKEN)}, pool=("value",),
-          doc="what was said: words, length of a word, words of a sentence, share of sentences that ask, of stopwords, variety in windows of 50, LIX"),
+          doc="what was said: length of a word, words of a sentence, share of stopwords, LIX"),
 ], empty={"no_text_available": "neither title nor description is known, and nothing was said"}, assets=("phrases", "wordlists"),
    source="Unicode UAX 29 and UTS 51; Covington and McFall 2010 (variety); Björnsson 1968 (LIX)")
 def lexico_static_features(
@@ -120,7 +120,7 @@ def _marks(
 ) -> list[float]:                   # in the order of _MARK
     "How often each kind of mark occurs."
     found, pictures, said = marks(text), emojis(text), prose(text)
-    counts = {k: len(p.findall(said)) for k, p in _SIGNS.items()} | {"hashtags": len(found["hashtag"]), "handles": len(found["handle"])}
+    counts = {k: len(p.findall(said)) for k, p in _SIGNS.items()} | {"handles": len(found["handle"])}
     return [(counts | {"emojis": len(pictures), "different_emojis": len(set(pictures))})[k] for k in _MARK]
 
 
@@ -211,7 +211,6 @@ def _spoken(
     code: str,                      # ISO 639 code of its language; "" unknown
 ) -> list[float]:                   # in the order of _SPOKEN
     "The form of what was said."
-    tokens, told, sentences = words(fold(text)), spaced(text), split(text)
-    asks = [bool(regex.search(r"[?？؟][^\p{L}\p{N}]*+$", s)) for s in sentences]
-    if not told or not tokens: return [np.nan] * 3 + [float(np.mean(asks)) if asks else np.nan] + [np.nan] * 3
-    return [len(tokens), sum(map(characters, tokens)) / len(tokens), len(tokens) / len(sentences), float(np.mean(asks)), _stopwords(tokens, code), variety(tokens), lix(text)]
+    tokens = words(fold(text))
+    if not spaced(text) or not tokens: return [np.nan] * len(_SPOKEN)
+    return [sum(map(characters, tokens)) / len(tokens), len(tokens) / len(split(text)), _stopwords(tokens, code), lix(text)]

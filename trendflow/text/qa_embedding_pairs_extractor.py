@@ -41,8 +41,7 @@ _OUTPUTS = [
 
 
 @component(family="text", kind="text", models=("text_embedding", "language"), outputs=_OUTPUTS, source="Sentence-BERT, Reimers and Gurevych 2019",
-           empty={"no_text_available": "neither title, description, comments nor transcript is known"},
-           expected_failures={"empty_reasons": "it takes a video without texts and without a transcript, and one input is varied at a time"})
+           empty={"no_text_available": "neither title, description, comments nor transcript is known"})
 def qa_embedding_pairs_extractor(
     texts: Texts,                   # title, description, comments up to t0
     models: Models,                 # the text model of the run; the language identifier
@@ -57,7 +56,7 @@ def qa_embedding_pairs_extractor(
     asked = {name: f.asked[:most] if f else [] for name, f in found.items()}
     every = list(dict.fromkeys(s for pairs in asked.values() for question, after in pairs for s in (question, *after)))
     at, known = {s: i for i, s in enumerate(every)}, vectors(models, every, longest=64)
-    told = language_supported(models, [q for pairs in asked.values() for q, _ in pairs], texts.language)
+    told = np.concatenate([language_supported(models, [q for q, _ in pairs], None if name == "comments" else texts.language) for name, pairs in asked.items()])
     told, comments, speech = told[~np.isnan(told)], found["comments"], found["transcript"]
     measured = [_measured(known, [(at[q], [at[s] for s in after]) for q, after in pairs]) for pairs in asked.values()]
     question, answer, similarity, cosine = (np.array(x, np.float32) for x in zip(*measured))
@@ -100,17 +99,18 @@ class Asked(NamedTuple):
     size: int                               # characters of the source
     minutes: float = 0.0                    # min – of speech
 
+    def __repr__(self) -> str: return f"Asked({len(self.asked)} questions in {self.size} characters)"
+
 
 _FOLLOW = 3                                 # sentences or replies
 
 
 def _pairs(sentences: Sequence[str], starts: Sequence[float] | None = None, within: float = np.inf) -> list[tuple[str, list[str]]]:
     "Each question with the sentences behind it."
-    asks, out = [is_question(s) for s in sentences], []
-    for i in np.flatnonzero(asks).tolist():
-        near = [j for j in range(i + 1, len(sentences)) if not asks[j] and (starts is None or starts[j] - starts[i] <= within)][:_FOLLOW]
-        out.append((sentences[i], [sentences[j] for j in near]))
-    return out
+    asks = np.array([is_question(s) for s in sentences], bool)
+    plain = np.flatnonzero(~asks)
+    def near(i: int) -> list[int]: return plain[(first := np.searchsorted(plain, i)):first + _FOLLOW].tolist()
+    return [(sentences[i], [sentences[j] for j in near(i) if starts is None or starts[j] - starts[i] <= within]) for i in np.flatnonzero(asks).tolist()]
 
 
 def _in_title(texts: Texts) -> Asked | None:
@@ -134,16 +134,18 @@ def _in_transcript(said: transcript | None, within_s: float) -> Asked | None:
     return Asked(_pairs([text[a:b] for a, b in spans], starts.tolist(), within_s), characters(text), float((said.utterance_end_s - said.utterance_start_s).sum()) / 60)
 
 # %% ../../nbs/50_text/qa_embedding_pairs_extractor.ipynb #99a62431
+_SAYS = regex.compile(r"[\p{L}\p{N}]")
+
+
 def threads(
     comments: Sequence[Comment],    # in the order of the platform: each with its replies behind it
 ) -> list[tuple[str, list[str]]]:   # the most liked first
     "Each question in a comment with the replies behind it; what is asked twice counts once."
     out: dict[str, tuple[float, str, list[str]]] = {}
-    for i, c in enumerate(comments):
+    behind: list[list[str]] = [[]]                  # replies behind each comment, from the last one back
+    for c in reversed(comments[1:]): behind.append([*([c.text] if _SAYS.search(c.text) else []), *behind[-1]][:_FOLLOW] if c.is_reply else [])
+    for c, replies in zip(comments, reversed(behind)):
         asks = [s for s in split(prose(c.text)) if is_question(s)] if not c.by_uploader else []
-        if not asks: continue
-        end = next((j for j in range(i + 1, len(comments)) if not comments[j].is_reply), len(comments))
-        replies = [r.text for r in comments[i + 1:end] if split(r.text)][:_FOLLOW]
         for s in asks: out.setdefault(" ".join(fold(s).split()), (float(np.nan_to_num(c.likes)), s, replies))
     return [(s, replies) for _, s, replies in sorted(out.values(), key=lambda x: -x[0])]
 

@@ -21,7 +21,7 @@ from ..kit.minilm import piece_vectors
 from ..kit.models import Models
 from ..kit.sentences import SLOT, chunks, encoder, language_supported, pooled, vectors
 from ..kit.tokens import decode
-from ..kit.words import prose
+from ..kit.words import phrase_counts, prose
 
 # %% auto #0
 __all__ = ['AREAS', 'TOPICS', 'AREA_OF', 'PARTS', 'semantics_topics_keyphrases']
@@ -46,7 +46,7 @@ _PHRASE = {"count": "count", "words_mean": "words", "score_max": "1", "in_title_
           doc="entropy of the topics, 0 one to 1 all alike; largest share of a topic, of an area; cosine of the title's shares with those of description, transcript; parts read"),
     Array("language_supported", ("part",), labels={"part": PARTS}, nullable=True, zero_ok=True,
           doc="1 the text model knows the language of the part, 0 it does not, NaN untold or absent"),
-    Array("phrase_id", ("phrase",), "int64", unit="id", size={"phrase": _PHRASES}, doc="key phrases, best first: number made of the letters; -1 when there are fewer"),
+    Array("phrase_id", ("phrase",), "int64", unit="id", size={"phrase": _PHRASES}, doc="key phrases, best first: number made of the letters, which whoever guesses the phrase can make too; -1 when there are fewer"),
     Array("phrase_score", ("phrase",), size={"phrase": _PHRASES}, nullable=True, doc="C-value of the phrase: weighted occurrences outside longer phrases"),
     Array("phrase_words", ("phrase",), unit="words", size={"phrase": _PHRASES}, nullable=True, doc="words of the phrase"),
     Array("phrase_measure", ("phrase_measured",), unit=tuple(_PHRASE.values()), labels={"phrase_measured": tuple(_PHRASE)}, nullable=True, zero_ok=True, pool=("value",),
@@ -155,5 +155,6 @@ def _phrases(
 def _phrase_measure(found: list[Keyphrase], parts: dict[str, str]) -> list[float]:
     "In the order of _PHRASE."
     if not found: return [0.0, np.nan, np.nan, np.nan]
-    title = parts.get("title", "").casefold()
-    return [len(found), float(np.mean([k.words for k in found])), found[0].score, float(np.mean([k.text in title for k in found])) if title else np.nan]
+    title = parts.get("title", "")
+    told = [phrase_counts(title, {"said": [k.text]})["said"] > 0 for k in found]
+    return [len(found), float(np.mean([k.words for k in found])), found[0].score, float(np.mean(told)) if title else np.nan]

@@ -28,7 +28,7 @@ _OUTPUTS = [
     Array("turn_words", ("turn",), "int32", unit="count", doc="words of the transcript that belong to the turn"),
     Array("speaker_vector", ("speaker", "feature"), size={"speaker": SPEAKERS}, nullable=True,
           doc="what a speaker says as a vector of unit length, most words first: mean of the turns, weighted by their word pieces; NaN when there are fewer speakers"),
-    Array("speaker_id", ("speaker",), "int32", unit="id", size={"speaker": SPEAKERS}, doc="number of the speaker among the turns; -1 when there are fewer"),
+    Array("ranked_speaker", ("speaker",), "int32", unit="id", size={"speaker": SPEAKERS}, doc="number of the speaker among the turns; -1 when there are fewer"),
     Array("cosine", ("relation",), labels={"relation": ("reply", "own", "speakers")}, nullable=True, zero_ok=True, pool=("value",),
           doc="mean cosine of a turn with the one before by another speaker; of two turns of one speaker; of two speakers; NaN where there is no such pair"),
     Array("assigned_share", (), pool=("value",), doc="share of the words that belong to a turn, 0 to 1"),
@@ -61,7 +61,7 @@ def speaker_turn_embeddings_aggregator(
     ids = np.argsort(-talk, kind="stable")[:min((talk > 0).sum(), SPEAKERS)]
     ids = np.append(ids, [-1] * (SPEAKERS - len(ids))).astype(np.int32)
     by_speaker = _means(found, sizes, turns.speaker_id[row], ids)
-    return {"turn_vector": by_turn, "turn_words": count.astype(np.int32), "speaker_vector": by_speaker, "speaker_id": ids,
+    return {"turn_vector": by_turn, "turn_words": count.astype(np.int32), "speaker_vector": by_speaker, "ranked_speaker": ids,
             "cosine": np.array(relations(by_turn, turns.speaker_id, by_speaker), np.float32), "assigned_share": np.float32((of >= 0).mean()),
             "language_supported": language_supported(models, ["".join(words)], spoken.language)[0]}
 
@@ -80,8 +80,11 @@ def turn_of(
     reach_s: float = 0.5,           # s – how far from a turn a word may lie
 ) -> np.ndarray:                    # [word] int64 – turn; -1 for none
     "The turn that each word belongs to."
-    overlap = np.minimum(end_s[:, None], turn_end_s) - np.maximum(start_s[:, None], turn_start_s)       # below 0: the gap
-    return np.where(overlap.max(1) >= -reach_s, overlap.argmax(1), -1)
+    out = np.full(len(start_s), -1, np.int64)
+    for part in (slice(at, at + 1024) for at in range(0, len(out), 1024)):
+        overlap = np.minimum(end_s[part, None], turn_end_s) - np.maximum(start_s[part, None], turn_start_s)       # below 0: the gap
+        out[part] = np.where(overlap.max(1) >= -reach_s, overlap.argmax(1), -1)
+    return out
 
 # %% ../../nbs/50_text/speaker_turn_embeddings_aggregator.ipynb #9487a19e
 def relations(
@@ -92,7 +95,9 @@ def relations(
     "Mean cosines of turns and of speakers."
     there = ~np.isnan(by_turn[:, 0])
     vectors, who = by_turn[there].astype(float), speaker_id[there]
-    cosine, same = vectors @ vectors.T, who[:, None] == who
-    reply, own = np.diagonal(cosine, 1)[~np.diagonal(same, 1)], cosine[np.triu(same, 1)]
+    reply = (vectors[1:] * vectors[:-1]).sum(1)[who[1:] != who[:-1]]
+    groups = [vectors[who == s] for s in np.unique(who)]
+    pairs = sum(len(g) * (len(g) - 1) for g in groups)
+    own = sum(float(g.sum(0) @ g.sum(0) - (g * g).sum()) for g in groups) / pairs if pairs else np.nan     # all pairs without the table of them
     both = [a @ b for a, b in combinations(by_speaker[~np.isnan(by_speaker[:, 0])].astype(float), 2)]
-    return tuple(float(np.mean(x)) if len(x) else np.nan for x in (reply, own, both))       # type: ignore[return-value]
+    return float(np.mean(reply)) if len(reply) else np.nan, own, float(np.mean(both)) if both else np.nan
