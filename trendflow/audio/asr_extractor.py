@@ -52,6 +52,7 @@ def asr_extractor(
     least_log_probability: float = -1.0,    # an utterance is dropped when the mean of its own and its chunk's is lower
 ) -> Arrays | Empty:
     "What was said, and when."
+    if not len(speech["speech_start_s"]): return Empty("nothing_recognised")
     x, known = audio.mono(RATE), models.model(model)
     tokenizer = read_tokenizer(known.files[FILE].sha256)
     heard, language, sure = _listen(models.network(model, make_whisper), x, chunks(x, speech["speech_start_s"], speech["speech_end_s"]), beam)

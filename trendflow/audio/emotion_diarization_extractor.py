@@ -55,6 +55,7 @@ def emotion_diarization_extractor(
 ) -> Arrays | Empty:
     "Arousal and valence of the speech in every window, with the parts they are made of."
     if audio.silent: return Empty("audio_silent")
+    if not len(speech["speech_start_s"]): return Empty("dependency_empty")
     talk = np.clip(np.stack([speech["speech_start_s"], speech["speech_end_s"]], axis=1), *audio.coverage)
     windows = np.stack([segments.start_s, segments.end_s], axis=1)
     spoken_s = shared(windows, talk).sum(axis=1)
@@ -109,10 +110,12 @@ def shared(
     return np.maximum(np.minimum(windows[:, 1:], parts[:, 1]) - np.maximum(windows[:, :1], parts[:, 0]), 0)
 
 
-def _inside(times: np.ndarray, window: np.ndarray, parts: np.ndarray) -> np.ndarray:
-    "Which times lie in the window and in one of the stretches."
+def _spoken(times: np.ndarray, x: np.ndarray, windows: np.ndarray, parts: np.ndarray) -> list[np.ndarray]:
+    "Of each window the values at times, in order, that lie in one of the stretches."
     row = np.searchsorted(parts[:, 0], times, "right") - 1
-    return (times >= window[0]) & (times < window[1]) & (row >= 0) & (times < parts[row, 1])
+    kept = (row >= 0) & (times < parts[row, 1])
+    times, x = times[kept], x[kept]
+    return [x[a:b] for a, b in np.searchsorted(times, windows)]
 
 
 def _speakers(windows: np.ndarray, turns: speaker_turns | None) -> np.ndarray:
@@ -130,8 +133,7 @@ def _levels(audio: Audio, windows: np.ndarray, talk: np.ndarray) -> np.ndarray:
     "[segment] dBFS of the speech in each window."
     x, n = audio.mono(RATE), len(audio.mono(RATE)) // STEP
     power = np.concatenate([np.square(x[i * STEP:min(i + 6000, n) * STEP], dtype=np.float64).reshape(-1, STEP).mean(axis=1) for i in range(0, n, 6000)] or [np.zeros(0)])
-    times = (np.arange(n) + 0.5) * STEP / RATE
-    found = [power[_inside(times, w, talk)] for w in windows]
+    found = _spoken((np.arange(n) + 0.5) * STEP / RATE, power, windows, talk)
     return np.array([10 * np.log10(max(p.mean(), 1e-10)) if len(p) else np.nan for p in found])
 
 
@@ -139,8 +141,7 @@ def _pitches(pitch: Artifact, windows: np.ndarray, talk: np.ndarray) -> np.ndarr
     "[segment, 2] – median Hz, range in semitones; NaN under half a second of pitch."
     times = step_times(pitch["segment_start_s"], pitch["f0"].shape[1])[~np.isnan(pitch["f0"])]
     f0, out = pitch["f0"][~np.isnan(pitch["f0"])].astype(np.float64), np.full((len(windows), 2), np.nan)
-    for i, w in enumerate(windows):
-        own = f0[_inside(times, w, talk)]
+    for i, own in enumerate(_spoken(times, f0, windows, talk)):
         if len(own) < 0.5 / STEP_S: continue
         low, middle, high = np.percentile(own, [5, 50, 95])
         out[i] = middle, 12 * np.log2(high / low)

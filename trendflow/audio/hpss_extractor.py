@@ -14,7 +14,7 @@ from ..core.sampling import Windows
 from ..core.signal import frequencies
 from ..core.sources import Segments
 from ..kit.hpss import PARTS, divide
-from ..kit.spectrum import HOP, MIN_S, N_FFT, RATE, cuts, heard, over
+from ..kit.spectrum import HOP, MIN_S, N_FFT, RATE, covered, cuts, heard, over
 
 # %% auto #0
 __all__ = ['hpss_extractor']
@@ -39,7 +39,9 @@ def hpss_extractor(
     start, end = audio.coverage
     if end - start < MIN_S: return Empty("video_too_short")
     if audio.silent: return Empty("audio_silent")
-    energy, moment = divide(audio.stft(RATE, N_FFT, HOP), frequencies(RATE, N_FFT))
+    S, real = audio.stft(RATE, N_FFT, HOP), covered(audio)
+    energy, moment = np.zeros((len(S), 3)), np.zeros((len(S), 2))
+    energy[real], moment[real] = divide(S[real], frequencies(RATE, N_FFT))
     counts, windows = heard(audio) & (energy.sum(axis=1) > 0), cuts(audio, segments)
     mean, at = over(energy, counts, windows), over(moment, counts, windows)
     sure = mean[:, :2] > 1e-6 * mean.sum(axis=1, keepdims=True)                 # a part that is not there lies nowhere

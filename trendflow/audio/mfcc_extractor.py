@@ -13,7 +13,7 @@ from ..core.contract import Arrays, Empty, component
 from ..core.sampling import Windows
 from ..core.sources import Segments
 from ..kit.mel import N_MFCC, delta, mfcc_frames
-from ..kit.spectrum import MIN_S, cuts, heard, over
+from ..kit.spectrum import MIN_S, covered, cuts, heard, over
 
 # %% auto #0
 __all__ = ['COEFFICIENTS', 'ORDERS', 'mfcc_extractor']
@@ -45,6 +45,7 @@ def mfcc_extractor(
     if end - start < MIN_S: return Empty("video_too_short")
     if audio.silent: return Empty("audio_silent")
     static, counts, windows = mfcc_frames(audio), heard(audio), cuts(audio, segments)
-    moving = np.stack([delta(static, 1), delta(static, 2)], axis=1)
+    moving, real = np.zeros((len(static), len(ORDERS), N_MFCC), np.float32), covered(audio)
+    moving[real] = np.stack([delta(static[real], 1), delta(static[real], 2)], axis=1)
     return {"mfcc_mean": over(static, counts, windows), "mfcc_spread": over(static, counts, windows, np.std),
             "delta_mean": over(moving, counts, windows), "delta_spread": over(moving, counts, windows, np.std)}

@@ -29,8 +29,8 @@ MIN_S = 0.4                         # s – shorter sound has no window
 @component(family="audio", kind="audio", version="1.0.0", schema=1, sampling=Windows("spectral"), models=("speech_quality",),
     outputs=[
         Array("measure", ("metric",), unit=tuple(METRICS.values()), labels={"metric": tuple(METRICS)}, nullable=True, zero_ok=True, pool=("value",),
-              doc="share of samples at a ceiling; peak over level, median of windows; 95th less 10th percentile of 400 ms levels; 5th percentile of 50 ms levels; share "
-                  "of 50 ms below -90 dBFS; mean over full scale; end of the spectrum and how sharply it ends; share of the power in the difference of the channels; "
+              doc="share of samples at a ceiling, hidden by lossy codecs; peak over level, median of windows; 95th less 10th percentile of 400 ms levels; 5th percentile of 50 ms "
+                  "levels; share of 50 ms below -90 dBFS; mean over full scale; end of the spectrum and how sharply it ends; share of the power in the difference of the channels; "
                   "their correlation, 1 for mono"),
         Array("window", ("segment", "metric"), unit=tuple(WINDOW.values()), labels={"metric": tuple(WINDOW)}, nullable=True, zero_ok=True, pool=("std", "max"), token="mean",
               doc="the same of every window; NaN in silence"),

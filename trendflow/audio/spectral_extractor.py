@@ -15,19 +15,18 @@ from ..core.contract import Arrays, Empty, component
 from ..core.sampling import Windows
 from ..core.signal import frequencies
 from ..core.sources import Segments
-from ..kit.dsp import bandwidth, centroid, contrast, flatness, flux, level, rolloff, slope, zero_crossing_rate
+from ..kit.dsp import bandwidth, centroid, contrast, flatness, flux, rolloff, slope, zero_crossing_rate
+from ..kit.spectrum import HOP, MIN_S, N_FFT, RATE, cuts, heard, parts
 
 # %% auto #0
-__all__ = ['RATE', 'N_FFT', 'HOP', 'METRICS', 'BANDS', 'MIN_S', 'HEARD', 'spectral_extractor']
+__all__ = ['METRICS', 'BANDS', 'spectral_extractor']
 
 # %% ../../nbs/40_audio/spectral_extractor.ipynb #463caaf5
-RATE, N_FFT, HOP = 22050, 2048, 512
 METRICS = {"centroid": "Hz", "bandwidth": "Hz", "rolloff": "Hz", "flatness": "1", "slope": "dB", "flux": "1", "zero_crossing_rate": "1", "contrast": "dB"}
 BANDS = ("below_200", "200_400", "400_800", "800_1600", "1600_3200", "3200_6400", "above_6400")
-MIN_S = 0.4                         # s
 
 
-@component(family="audio", kind="audio", version="1.0.0", schema=1, sampling=Windows("spectral"),
+@component(family="audio", kind="audio", version="1.0.1", schema=1, sampling=Windows("spectral"),
     outputs=[
         Array("measure", ("segment", "metric"), unit=tuple(METRICS.values()), labels={"metric": tuple(METRICS)}, nullable=True, pool=("mean", "std"), token="mean",
               doc="mean over the frames that are heard; rolloff at 85 %, slope per octave, contrast is the mean of the bands"),
@@ -47,36 +46,26 @@ def spectral_extractor(
     start, end = audio.coverage
     if end - start < MIN_S: return Empty("video_too_short")
     if audio.silent: return Empty("audio_silent")
-    frames = _frames(audio)
-    share = audio.share(segments.start_s, segments.end_s)
-    cuts = [slice(int(np.ceil(a * RATE / HOP)), int(np.ceil(b * RATE / HOP))) for a, b in zip(segments.start_s, segments.end_s)]
-    parts = [frames[c] if s >= 0.5 else frames[:0] for c, s in zip(cuts, share)]
-    means = np.array([_over(p, np.mean) for p in parts], np.float32).reshape(-1, frames.shape[1])
-    spread = np.array([_over(p, np.std) for p in parts], np.float32).reshape(-1, frames.shape[1])
-    heard = np.array([(~np.isnan(p[:, 0])).mean() if len(p) else np.nan for p in parts], np.float32)
-    n = len(METRICS)
-    return {"measure": means[:, :n], "variation": spread[:, :n], "band_contrast": means[:, n:], "heard_share": heard}
+    frames, n = _frames(audio), len(METRICS)
+    windows = [frames[c] for c in cuts(audio, segments)]
+    means, spread = (np.array([_over(w, f) for w in windows], np.float32).reshape(-1, frames.shape[1]) for f in (np.mean, np.std))
+    share = np.array([(~np.isnan(w[:, 0])).mean() if len(w) else np.nan for w in windows], np.float32)
+    return {"measure": means[:, :n], "variation": spread[:, :n], "band_contrast": means[:, n:], "heard_share": share}
 
 # %% ../../nbs/40_audio/spectral_extractor.ipynb #d7a27819
-HEARD = 10**(-70 / 20)
-
-
 def _frames(
     audio: Audio,               # sound
-    block: int = 1024,          # frames held in memory at once
 ) -> np.ndarray:                # [frame, metric and band] float32 – NaN in frames below -70 dBFS
     "What is known of every frame."
     S, y, freq = audio.stft(RATE, N_FFT, HOP), audio.mono(RATE), frequencies(RATE, N_FFT)
     out, previous = np.full((len(S), len(METRICS) + len(BANDS)), np.nan, np.float32), None
-    for first in range(0, len(S), block):
-        last = min(first + block, len(S))
-        s = np.asarray(S[first:last])
+    for p in parts(len(S)):
+        s = np.asarray(S[p])
         bands, centre = contrast(s, freq), centroid(s, freq)
         found = np.stack([centre, bandwidth(s, freq, centre), rolloff(s, freq), flatness(s), slope(s, freq), flux(s, previous),
-                          zero_crossing_rate(y, N_FFT, HOP, first, last), bands.mean(axis=1)], axis=1)
-        heard = level(y, N_FFT, HOP, first, last) >= HEARD
-        out[first:last] = np.where(heard[:, None], np.concatenate([found, bands], axis=1), np.nan)
-        previous = s[-1]
+                          zero_crossing_rate(y, N_FFT, HOP, p.start, p.stop), bands.mean(axis=1)], axis=1)
+        out[p], previous = np.concatenate([found, bands], axis=1), s[-1]
+    out[~heard(audio)] = np.nan
     out[1:, list(METRICS).index("flux")][np.isnan(out[:-1, 0])] = np.nan        # no change against what is not heard
     return out
 

@@ -26,11 +26,11 @@ METRICS = {"speech_share": "1", "stretch_rate": "1/min", "stretch_median": "s", 
     models=("speech_activity",), outputs=[
         Array("speech_probability", ("speech",), doc="mean probability of speech over the stretch, 0 to 1"),
         Array("measure", ("metric",), unit=tuple(METRICS.values()), labels={"metric": tuple(METRICS)}, nullable=True, zero_ok=True, pool=("value",),
-              doc="share of the sound that is speech; stretches per minute, their median and longest; median and longest pause between two, NaN when there is "
+              doc="share of the sound that is speech; stretches per minute, their median and longest, NaN without any; median and longest pause between two, NaN when there is "
                   "one stretch; time from the start of the sound to the first"),
         Array("speech_share", ("segment",), nullable=True, zero_ok=True, pool=("std",), token="mean", doc="share of the window that is speech; NaN without sound"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "no_speech": "there is sound and nobody speaks"},
+    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS"},
     source="Silero VAD 6 (Silero Team 2021), hysteresis of its authors")
 def speech_activity_extractor(
     audio: Audio,                   # read as mono at 16,000 Hz
@@ -43,7 +43,6 @@ def speech_activity_extractor(
     if audio.silent: return Empty("audio_silent")
     curve = speech_probability(models.load("speech_activity", load_silero), audio.inside(audio.mono(RATE), RATE))
     found = stretches(curve, threshold, pause_s)
-    if not len(found): return Empty("no_speech")
     start, end = np.minimum(audio.coverage[0] + found.T * SECONDS, audio.coverage[1])
     heard = audio.share(segments.start_s, segments.end_s) > 0
     share = [_spoken(start, end, a, b) / max(min(b, audio.coverage[1]) - max(a, audio.coverage[0]), SECONDS) if h else np.nan
@@ -58,7 +57,7 @@ def _spoken(start: np.ndarray, end: np.ndarray, a: float, b: float) -> float:
 
 # %% ../../nbs/40_audio/speech_activity_extractor.ipynb #48bd50ef
 def _measures(
-    start: np.ndarray,              # [speech] s – at least one
+    start: np.ndarray,              # [speech] s
     end: np.ndarray,                # [speech] s
     first_s: float,                 # s – start of the sound
     last_s: float,                  # s – its end
@@ -66,4 +65,5 @@ def _measures(
     "The numbers of METRICS."
     length, pause, whole = end - start, start[1:] - end[:-1], last_s - first_s
     pauses = (np.median(pause), pause.max()) if len(pause) else (np.nan, np.nan)
-    return np.array([length.sum() / whole, len(length) * 60 / whole, np.median(length), length.max(), *pauses, start[0] - first_s], np.float32)
+    stretch = (np.median(length), length.max()) if len(length) else (np.nan, np.nan)
+    return np.array([length.sum() / whole, len(length) * 60 / whole, *stretch, *pauses, start[0] - first_s if len(start) else np.nan], np.float32)

@@ -22,7 +22,7 @@ METRICS = {"tempo": "bpm", "tempo_confidence": "1", "tempo_stability": "1", "pul
 MIN_S = 2.0                         # s – shorter sound has no beat to speak of
 
 
-@component(family="audio", kind="audio", version="1.0.1", schema=1, sampling=Windows("tempo"),
+@component(family="audio", kind="audio", version="1.0.2", schema=1, sampling=Windows("tempo"),
     outputs=[
         Array("measure", ("metric",), unit=tuple(METRICS.values()), labels={"metric": tuple(METRICS)}, nullable=True, pool=("value",),
               doc="of the whole sound: tempo, its confidence 0 to 1, share of confident windows at this tempo, share of windows with a sure beat, onsets per second"),

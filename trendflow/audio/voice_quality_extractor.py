@@ -30,7 +30,7 @@ __all__ = ['voice_quality_extractor']
               doc="the same of every window; NaN under 20 periods of voice"),
         Array("n_periods", (), "int32", unit="count", doc="periods that were measured"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "no_voice": "someone speaks, but with fewer than 20 periods of pitch between 65 and 600 Hz"},
+    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "no_voice": "fewer than 20 periods of speech with a pitch between 65 and 600 Hz"},
     source="period marks by cross-correlation: Praat, Boersma 2009; harmonicity: Boersma 1993")
 def voice_quality_extractor(
     audio: Audio,                   # read as mono at 16,000 Hz

@@ -15,7 +15,7 @@ from ..core.signal import framed, n_frames
 from ..core.sources import Segments
 
 # %% auto #0
-__all__ = ['RATE', 'N_FFT', 'HOP', 'FPS', 'HEARD', 'MIN_S', 'parts', 'heard', 'cuts', 'over']
+__all__ = ['RATE', 'N_FFT', 'HOP', 'FPS', 'HEARD', 'MIN_S', 'parts', 'covered', 'heard', 'cuts', 'over']
 
 # %% ../../nbs/05_kit/spectrum.ipynb #29518bf9
 RATE, N_FFT, HOP = 22050, 2048, 512
@@ -32,13 +32,23 @@ def parts(
     for first in range(0, n, size): yield slice(first, min(first + size, n))
 
 
+def covered(
+    audio: Audio,                   # sound
+) -> slice:                         # frames of the shared spectrum
+    "The frames whose centre lies where there is real sound."
+    first, last = np.ceil(audio.coverage[0] * FPS - 1e-6), np.floor(audio.coverage[1] * FPS + 1e-6)
+    return slice(int(first), max(int(last) + 1, int(first)))
+
+
 def heard(
     audio: Audio,                   # sound
 ) -> np.ndarray:                    # [frame] bool – of the shared spectrum
     "Which frames are loud enough to count."
-    y = audio.mono(RATE)
+    y, real = audio.mono(RATE), covered(audio)
     n = n_frames(len(y), HOP)
-    return audio.once(f"level_{RATE}_{N_FFT}_{HOP}", (n,), (_level(framed(y, N_FFT, HOP, p.start, p.stop)) for p in parts(n))) >= HEARD
+    out = np.zeros(n, bool)
+    out[real] = audio.once(f"level_{RATE}_{N_FFT}_{HOP}", (n,), (_level(framed(y, N_FFT, HOP, p.start, p.stop)) for p in parts(n)))[real] >= HEARD
+    return out
 
 
 def _level(

@@ -14,24 +14,26 @@ from ..core.audio import Audio
 from .dsp import mel_filters
 
 # %% auto #0
-__all__ = ['RATE', 'N_FFT', 'HOP', 'FPS', 'BPM', 'CHANCE', 'SPAN', 'NO_PULSE', 'AGREE', 'EARLY_S', 'CLEAR', 'strength_blocks',
-           'onset_strength', 'autocorrelation', 'pulse_strength', 'Pulse', 'pulse', 'agrees', 'overall', 'onset_frames',
-           'onset_times']
+__all__ = ['RATE', 'N_FFT', 'HOP', 'FPS', 'FLOOR', 'QUIET', 'BPM', 'CHANCE', 'SPAN', 'NO_PULSE', 'AGREE', 'EARLY_S', 'CLEAR',
+           'strength_blocks', 'onset_strength', 'autocorrelation', 'pulse_strength', 'Pulse', 'pulse', 'agrees',
+           'overall', 'onset_frames', 'onset_times']
 
 # %% ../../nbs/05_kit/tempo.ipynb #4fdf0e1f
 RATE, N_FFT, HOP = 22050, 2048, 512
 FPS = RATE / HOP                                # 43.07 frames per second
+FLOOR, QUIET = 3e-3, 1e-2                       # power of a band at which levels begin, in a sound with a peak of 1; smallest peak that counts
 
 
 def strength_blocks(
     S: np.ndarray,              # [frame, bin] float32 – `audio.stft(RATE, N_FFT, HOP)`, may be memory-mapped
+    floor: float = FLOOR,       # power of a band below which it counts as this much
     block: int = 1024,          # frames held in memory at once
 ) -> Iterator[np.ndarray]:      # [frame] float32 dB – mean rise of the mel bands since the frame before; 0 in the first
     "How much sound begins in each frame, block by block."
     bands = mel_filters(RATE, N_FFT, 64).T
     for first in range(0, len(S), block):
         part = np.asarray(S[max(first - 1, 0):first + block])
-        level = 10 * np.log10(np.maximum((part * part) @ bands, 1e-3))
+        level = 10 * np.log10(np.maximum((part * part) @ bands, floor))
         rise = np.maximum(np.diff(level, axis=0), 0).mean(axis=1)
         yield (rise if first else np.r_[0, rise]).astype(np.float32)
 
@@ -40,8 +42,10 @@ def onset_strength(
     audio: Audio,               # of one video
 ) -> np.ndarray:                # [frame] float64 dB – the same for every component that asks
     "How much sound begins in each frame, computed by the first that wants it."
-    S = audio.stft(RATE, N_FFT, HOP)
-    return np.asarray(audio.once(f"onset_strength_{RATE}_{N_FFT}_{HOP}", (len(S),), strength_blocks(S)), dtype=np.float64)
+    S, peak = audio.stft(RATE, N_FFT, HOP), float(np.fmax(audio.level()[0], QUIET))
+    out = np.array(audio.once(f"onset_strength_{RATE}_{N_FFT}_{HOP}", (len(S),), strength_blocks(S, FLOOR * peak**2)), dtype=np.float64)
+    out[:int(np.ceil(audio.coverage[0] * FPS - 1e-6)) + 2] = 0                  # frames that reach out of the sound
+    return out
 
 # %% ../../nbs/05_kit/tempo.ipynb #5fb12c0d
 def autocorrelation(
