@@ -314,4 +314,5 @@ def test_a_run_loads_each_model_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     profile = {"components": {c: {} for c in ("core_imagenet", "core_title_imagenet", "ocr_extractor", "cut_detection", "shot_quality")}}
     done = run_video(samples.silent_clip(), samples.info(), profile=profile, store=tmp_path / "store", quiet=True)
     assert done.status == "ok", [(c["name"], c["error"]) for c in done.manifest["components"]]
-    assert sorted(asked) == ["brisque", "imagenet", "minilm", "ocr"]
+    beside = ["imagenet", "minilm"]             # the rows of the classes, the tokenizer: read here also when the network runs on a server
+    assert sorted(asked) == sorted(["brisque", "imagenet", "minilm", "ocr", *beside])
