@@ -99,7 +99,7 @@ def _show(run: Any, as_json: bool) -> None:
 @app.command()
 def run(video: Video, info: Info = None, profile: ProfileName = "default", store: Store = Path("result_store"), work: Work = None, run_id: RunId = None,
         video_id: VideoId = None, t0: T0 = None, transcript: Transcript = None, redo: Redo = None, workers: Workers = None, isolate: Isolate = False,
-        figure: Annotated[Path | None, typer.Option(help="Draw an overview into this file (.png, .svg, .pdf). Where raw text is kept it shows words, and purge does not reach it.")] = None,
+        figure: Annotated[Path | None, typer.Option(help="Draw an overview into this .png, .svg or .pdf, with words where raw text is kept.")] = None,
         timings: Annotated[bool, typer.Option(help="Print the timing table too.")] = False, quiet: Quiet = False, as_json: AsJson = False) -> None:
     "Measure one video."
     from trendflow.app.run_video import run_video
