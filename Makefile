@@ -65,12 +65,12 @@ demo: $(VENV)/.base             ## set up, fetch models, run the sample video, p
 	@$(BIN)trendflow run data_samples/sample.mp4 --info data_samples/sample.info.json --profile data_samples/demo.yaml --timings --figure figures/overview.png
 
 test: $(VENV)/.dev weights check lint docs notebooks   ## set up, then everything that must hold; ends with pytest's closing line
-	@$(BIN)pytest -q -n $(JOBS) --dist loadfile tests
+	@$(BIN)pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder tests
 
 test-all: export FLAGS := slow
 test-all: export REQUIRE_TRITON := 1
 test-all: $(VENV)/.dev weights triton-env check lint docs notebooks     ## the same with what is slow, and with a real inference server
-	@$(BIN)pytest -q -n $(JOBS) --dist loadfile --slow tests
+	@$(BIN)pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --slow tests
 
 test-triton: export REQUIRE_TRITON := 1
 test-triton: $(VENV)/.dev weights triton-env    ## the tests against a real inference server alone
