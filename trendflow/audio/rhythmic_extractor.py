@@ -13,7 +13,8 @@ from ..core.contract import Arrays, Empty, component
 from ..core.sampling import Windows
 from ..core.sources import Segments
 from ..kit.beats import Beats, beats
-from ..kit.tempo import FPS, onset_frames, onset_strength, onset_times
+from ..kit.spectrum import FPS
+from ..kit.tempo import onset_frames, onset_strength, onset_times
 
 # %% auto #0
 __all__ = ['METRICS', 'MIN_S', 'rhythmic_extractor']

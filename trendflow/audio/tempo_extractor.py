@@ -12,7 +12,8 @@ from ..core.axes import Array
 from ..core.contract import Arrays, Empty, component
 from ..core.sampling import Windows
 from ..core.sources import Segments
-from ..kit.tempo import FPS, NO_PULSE, Pulse, agrees, onset_frames, onset_strength, overall, pulse
+from ..kit.spectrum import FPS
+from ..kit.tempo import NO_PULSE, Pulse, agrees, onset_frames, onset_strength, overall, pulse
 
 # %% auto #0
 __all__ = ['METRICS', 'MIN_S', 'tempo_extractor']

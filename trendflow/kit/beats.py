@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .tempo import FPS, agrees, onset_times, overall, pulse
+from .spectrum import FPS
+from .tempo import agrees, onset_times, overall, pulse
 
 # %% auto #0
 __all__ = ['SURE', 'SPAN_S', 'STEP_S', 'TIGHTNESS', 'LEAST', 'tempo_curve', 'beat_frames', 'Beats', 'beats']

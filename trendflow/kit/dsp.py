@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.signal import framed, frequencies
+from ..core.signal import frequencies
 
 # %% auto #0
 __all__ = ['hz_to_mel', 'mel_to_hz', 'mel_filters', 'centroid', 'bandwidth', 'rolloff', 'flatness', 'slope', 'flux', 'contrast',
-           'entropy', 'band_flatness', 'octave_spread', 'zero_crossing_rate', 'level']
+           'entropy', 'band_flatness', 'octave_spread', 'zero_crossing_rate']
 
 # %% ../../nbs/05_kit/dsp.ipynb #3ae44b3e
 def hz_to_mel(
@@ -187,15 +187,3 @@ def zero_crossing_rate(
     at = start - max(start, 0) + np.arange(last - first) * hop             # frame starts within the part
     low, high = np.clip(at, 0, len(part) - 1), np.clip(at + size - 1, 0, len(part) - 1)
     return (crossings[high] - crossings[low]) / size
-
-
-def level(
-    x: np.ndarray,      # [sample] – signal, may be memory-mapped
-    size: int,          # samples per frame
-    hop: int,           # samples between frames
-    first: int,         # first frame
-    last: int,          # one after the last frame
-) -> np.ndarray:        # [frame] float64 1 – root mean square
-    "Root mean square of each frame."
-    frames = framed(x, size, hop, first, last)
-    return np.sqrt(np.einsum("ij,ij->i", frames, frames, dtype=np.float64) / size)

@@ -12,15 +12,14 @@ import numpy as np
 
 from ..core.audio import Audio
 from .dsp import mel_filters
+from .spectrum import FPS, HOP, N_FFT, RATE, covered
 
 # %% auto #0
-__all__ = ['RATE', 'N_FFT', 'HOP', 'FPS', 'FLOOR', 'QUIET', 'BPM', 'CHANCE', 'SPAN', 'NO_PULSE', 'AGREE', 'EARLY_S', 'CLEAR',
-           'strength_blocks', 'onset_strength', 'autocorrelation', 'pulse_strength', 'Pulse', 'pulse', 'agrees',
-           'overall', 'onset_frames', 'onset_times']
+__all__ = ['FLOOR', 'QUIET', 'BPM', 'CHANCE', 'SPAN', 'NO_PULSE', 'AGREE', 'EARLY_S', 'CLEAR', 'strength_blocks',
+           'onset_strength', 'autocorrelation', 'pulse_strength', 'Pulse', 'pulse', 'agrees', 'overall', 'onset_frames',
+           'onset_times']
 
 # %% ../../nbs/05_kit/tempo.ipynb #4fdf0e1f
-RATE, N_FFT, HOP = 22050, 2048, 512
-FPS = RATE / HOP                                # 43.07 frames per second
 FLOOR, QUIET = 3e-3, 1e-2                       # power of a band at which levels begin, in a sound with a peak of 1; smallest peak that counts
 
 
@@ -44,7 +43,7 @@ def onset_strength(
     "How much sound begins in each frame, computed by the first that wants it."
     S, peak = audio.stft(RATE, N_FFT, HOP), float(np.fmax(audio.level()[0], QUIET))
     out = np.array(audio.once(f"onset_strength_{RATE}_{N_FFT}_{HOP}", (len(S),), strength_blocks(S, FLOOR * peak**2)), dtype=np.float64)
-    out[:int(np.ceil(audio.coverage[0] * FPS - 1e-6)) + 2] = 0                  # frames that reach out of the sound
+    out[:covered(audio).start + 2] = 0          # frames that reach out of the sound
     return out
 
 # %% ../../nbs/05_kit/tempo.ipynb #5fb12c0d
