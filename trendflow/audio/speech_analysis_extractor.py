@@ -26,7 +26,7 @@ TRAITS = {"words": "words", "speech_rate": "1/min", "pitch": "Hz", "pitch_range"
 VOICES = 8                          # speakers with traits of their own
 
 
-@component(family="audio", kind="module", version="1.0.0", schema=1, axes={"turn": "turns"}, outputs=[
+@component(family="audio", kind="audio", version="1.0.0", schema=1, axes={"turn": "turns"}, outputs=[
         Array("measure", ("metric",), unit=tuple(METRICS.values()), labels={"metric": tuple(METRICS)}, nullable=True, zero_ok=True, pool=("value",),
               doc="words per minute of speech, with its pauses and without; pauses of 0.25 to 2 s per minute of speech, mean, longest; hesitations among all pauses; "
                   "changes of the speaker per minute of speech; median silence before another speaker answers; words per turn; share of the words of who says most; "
