@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.audio import Audio
 from ..core.axes import Array
-from ..core.contract import Arrays, Empty, component
+from ..core.contract import Arrays, component
 from ..core.sampling import Windows
 from ..core.signal import frequencies
 from ..core.sources import Segments
@@ -29,16 +29,13 @@ BANDS = {"sub_bass": (20, 60), "bass": (60, 250), "low_mid": (250, 500), "mid": 
         Array("variation", ("segment", "band"), labels={"band": tuple(BANDS)}, nullable=True, zero_ok=True, pool=("mean",),
               doc="standard deviation of the share over the frames that are heard: high for the bass of a beat, low for a hum"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "video_too_short": "less than 0.4 s of sound"},
+    least_sound_s=MIN_S,
     source="band names of sound engineering; shares of the power spectrum")
 def band_energy_extractor(
     audio: Audio,                   # read as mono at 22,050 Hz
     segments: Segments,             # windows of 2 s
-) -> Arrays | Empty:
+) -> Arrays:
     "Share of seven bands in the power of every window."
-    start, end = audio.coverage
-    if end - start < MIN_S: return Empty("video_too_short")
-    if audio.silent: return Empty("audio_silent")
     power = _powers(audio.stft(RATE, N_FFT, HOP))
     counts, windows = heard(audio) & (power.sum(axis=1) > 0), cuts(audio, segments)
     mean = over(power, counts, windows)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.audio import Audio
 from ..core.axes import Array
-from ..core.contract import Arrays, Empty, component
+from ..core.contract import Arrays, component
 from ..core.sampling import Windows
 from ..core.sources import Segments
 from ..kit.chroma import CLASSES, FPS, STEPS, classes, pitch_frames, tuning
@@ -32,16 +32,13 @@ TUNED = 0.1                         # in_tune of the whole below which there is 
                   "correlation of frames 0.37 s apart, 1 a held chord"),
         Array("tuning", (), nullable=True, zero_ok=True, pool=("value",), doc="tuning of the whole sound in semitones from A = 440 Hz, -0.5 to 0.5; NaN when nothing is in tune"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "video_too_short": "less than 0.4 s of sound"},
+    least_sound_s=MIN_S,
     source="harmonic pitch class profiles, Gómez 2006; tuning as mean direction on the circle of a semitone")
 def chroma_extractor(
     audio: Audio,                   # read as mono at 22,050 Hz
     segments: Segments,             # windows of 2 s
-) -> Arrays | Empty:
+) -> Arrays:
     "Pitch classes of every window, and how well they are in tune."
-    start, end = audio.coverage
-    if end - start < MIN_S: return Empty("video_too_short")
-    if audio.silent: return Empty("audio_silent")
     pitch, windows = pitch_frames(audio), cuts(audio, segments, FPS)
     counts = heard(audio)[::4][:len(pitch)] & (pitch.sum(axis=1) > 0)
     tuned, sure = tuning(pitch[counts].sum(axis=0))

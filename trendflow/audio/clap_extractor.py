@@ -11,18 +11,17 @@ import numpy as np
 
 from ..core.audio import Audio
 from ..core.axes import Array
-from ..core.contract import Arrays, Empty, component
+from ..core.contract import Arrays, component
 from ..core.sampling import Windows
 from ..core.sources import Segments
 from ..kit.clap import LONGEST_S, RATE, clap
 from ..kit.models import Models
 
 # %% auto #0
-__all__ = ['BATCH', 'MIN_S', 'clap_extractor']
+__all__ = ['BATCH', 'clap_extractor']
 
 # %% ../../nbs/40_audio/clap_extractor.ipynb #ce6d5c15
 BATCH = 4                           # windows at once: 0.34 CPU s each; 0.39 when alone, and no less by 8
-MIN_S = 0.4                         # s
 
 
 def _keys(config: dict[str, Any]) -> tuple[str, ...]: return (config["model"],)
@@ -34,7 +33,7 @@ def _keys(config: dict[str, Any]) -> tuple[str, ...]: return (config["model"],)
         Array("change", ("segment",), nullable=True, zero_ok=True, pool=("mean", "std", "max"), token="mean",
               doc="1 less the cosine to the window before, 0 the same to 2; NaN in the first window and beside windows without sound"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "video_too_short": "less than 0.4 s of sound"},
+    least_sound_s=0.4,
     source="CLAP, Wu et al. 2023; HTS-AT, Chen et al. 2022")
 def clap_extractor(
     audio: Audio,                           # read as mono at 48 kHz
@@ -42,13 +41,11 @@ def clap_extractor(
     models: Models,                         # the checkpoint
     *,
     model: str = "clap_htsat_unfused",      # key of the lock
-) -> Arrays | Empty:
+) -> Arrays:
     "A vector of every window, and its distance to the one before."
     start, end = audio.coverage
-    if end - start < MIN_S: return Empty("video_too_short")
-    if audio.silent: return Empty("audio_silent")
     net, y = clap(models, model), audio.mono(RATE)
-    rows = np.flatnonzero(audio.share(segments.start_s, segments.end_s) >= 0.5)
+    rows = np.flatnonzero(audio.covers(segments.start_s, segments.end_s))
     cuts = [slice(round(max(segments.start_s[i], start) * RATE), round(min(segments.end_s[i], end) * RATE)) for i in rows]
     parts = [net.vectors([np.asarray(y[c][:round(LONGEST_S * RATE)]) for c in cuts[k:k + BATCH]]) for k in range(0, len(rows), BATCH)]
     embedding = np.full((len(segments), parts[0].shape[1] if parts else 0), np.nan, np.float32)

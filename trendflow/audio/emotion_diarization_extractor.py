@@ -41,7 +41,7 @@ SPOKEN_S = 1.0                      # s of speech that a window needs
                   "scores of sound events, 0 to 1; NaN where unknown"),
         Array("speaker_id", ("segment",), "int32", unit="id", doc="who speaks most in the window; 0 for all without turns, -1 without speech"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS"},
+    least_sound_s=0.0,
     source="heuristic; acoustic correlates of arousal: Banse and Scherer 1996; plane of arousal and valence: Russell 1980")
 def emotion_diarization_extractor(
     audio: Audio,                               # read as mono at 16,000 Hz
@@ -54,7 +54,6 @@ def emotion_diarization_extractor(
     yamnet_extractor: Artifact | None = None,   # groups of sound events
 ) -> Arrays | Empty:
     "Arousal and valence of the speech in every window, with the parts they are made of."
-    if audio.silent: return Empty("audio_silent")
     if not len(speech["speech_start_s"]): return Empty("dependency_empty")
     talk = np.clip(np.stack([speech["speech_start_s"], speech["speech_end_s"]], axis=1), *audio.coverage)
     windows = np.stack([segments.start_s, segments.end_s], axis=1)

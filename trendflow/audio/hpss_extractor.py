@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.audio import Audio
 from ..core.axes import Array
-from ..core.contract import Arrays, Empty, component
+from ..core.contract import Arrays, component
 from ..core.sampling import Windows
 from ..core.signal import frequencies
 from ..core.sources import Segments
@@ -29,16 +29,13 @@ __all__ = ['hpss_extractor']
         Array("centroid", ("segment", "side"), unit="Hz", labels={"side": PARTS[:2]}, nullable=True, pool=("mean",),
               doc="centre of gravity of the power of each part: a bass drum or a cymbal, a cello or a flute"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "video_too_short": "less than 0.4 s of sound"},
+    least_sound_s=MIN_S,
     source="Fitzgerald 2010; definition of librosa 0.11 (decompose.hpss)")
 def hpss_extractor(
     audio: Audio,                   # read as mono at 22,050 Hz
     segments: Segments,             # windows of 2 s
-) -> Arrays | Empty:
+) -> Arrays:
     "Harmonic and percussive share of every window."
-    start, end = audio.coverage
-    if end - start < MIN_S: return Empty("video_too_short")
-    if audio.silent: return Empty("audio_silent")
     S, real = audio.stft(RATE, N_FFT, HOP), covered(audio)
     energy, moment = np.zeros((len(S), 3)), np.zeros((len(S), 2))
     energy[real], moment[real] = divide(S[real], frequencies(RATE, N_FFT))

@@ -15,12 +15,11 @@ from ..core.sources import Segments
 from ..kit.r128 import Loudness, loudness
 
 # %% auto #0
-__all__ = ['METRICS', 'MIN_S', 'loudness_extractor']
+__all__ = ['METRICS', 'loudness_extractor']
 
 # %% ../../nbs/40_audio/loudness_extractor.ipynb #233553a4
 METRICS = {"integrated": "LUFS", "loudness_range": "LU", "true_peak": "dBTP", "momentary_max": "LUFS", "momentary_p10": "LUFS", "momentary_median": "LUFS",
            "momentary_p90": "LUFS", "short_term_max": "LUFS", "momentary_change": "LU", "silent_share": "1"}
-MIN_S = 0.4                         # one block of BS.1770
 
 
 @component(family="audio", kind="audio", version="1.0.0", schema=1, sampling=Windows("loudness", 3.0, 1.0),
@@ -32,7 +31,7 @@ MIN_S = 0.4                         # one block of BS.1770
               doc="ungated loudness of the window; in windows of 3 s this is the short-term loudness"),
         Array("momentary_max", ("segment",), unit="LUFS", nullable=True, token="max", doc="loudest 400 ms inside the window"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "video_too_short": "less than 0.4 s of sound"},
+    least_sound_s=0.4,
     source="ITU-R BS.1770-4; EBU R 128, Tech 3341, Tech 3342")
 def loudness_extractor(
     audio: Audio,                   # stereo signal at 48 kHz
@@ -42,10 +41,8 @@ def loudness_extractor(
 ) -> Arrays | Empty:
     "Loudness of the whole sound and of every window."
     start, end = audio.coverage
-    if end - start < MIN_S: return Empty("video_too_short")
-    if audio.silent: return Empty("audio_silent")
     found = loudness(audio.inside(audio.stereo(), audio.rate), audio.rate, dual_mono)
-    heard = audio.share(segments.start_s, segments.end_s) >= 0.5
+    heard = audio.covers(segments.start_s, segments.end_s)
     return {"measure": _whole(found),
             "loudness": np.where(heard, found.between(segments.start_s - start, segments.end_s - start), np.nan).astype(np.float32),
             "momentary_max": np.where(heard, _loudest(found, segments.start_s - start, segments.end_s - start), np.nan).astype(np.float32)}

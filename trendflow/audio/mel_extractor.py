@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.audio import Audio
 from ..core.axes import Array
-from ..core.contract import Arrays, Empty, component
+from ..core.contract import Arrays, component
 from ..core.sampling import Windows
 from ..core.sources import Segments
 from ..kit.dsp import hz_to_mel, mel_to_hz
@@ -33,16 +33,13 @@ METRICS = {"movement": "dB", "swing": "dB", "occupied": "1"}
         Array("measure", ("segment", "metric"), unit=tuple(METRICS.values()), labels={"metric": tuple(METRICS)}, nullable=True, zero_ok=True, pool=("mean", "std"), token="mean",
               doc="mean change of a band from frame to frame; standard deviation of the frame's mean level; share of bands within 40 dB of the strongest"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "video_too_short": "less than 0.4 s of sound"},
+    least_sound_s=MIN_S,
     source="definitions of librosa 0.11 (melspectrogram, power_to_db)")
 def mel_extractor(
     audio: Audio,                   # read as mono at 22,050 Hz
     segments: Segments,             # windows of 2 s
-) -> Arrays | Empty:
+) -> Arrays:
     "Level and movement of the mel bands in every window."
-    start, end = audio.coverage
-    if end - start < MIN_S: return Empty("video_too_short")
-    if audio.silent: return Empty("audio_silent")
     power, counts, windows = mel_power(audio), heard(audio), cuts(audio, segments)
     level, frames = over(power, counts, windows, _mean_level), _frames(power)
     counts = np.stack([counts, counts & np.r_[False, counts[:-1]]])             # no change against what is not heard

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.audio import Audio
 from ..core.axes import Array
-from ..core.contract import Arrays, Empty, component
+from ..core.contract import Arrays, component
 from ..core.sampling import Windows
 from ..core.sources import Segments
 from ..kit.mel import N_MFCC, delta, mfcc_frames
@@ -34,16 +34,13 @@ ORDERS = ("delta", "delta2")
         Array("delta_spread", ("segment", "order", "coefficient"), unit="dB", labels={"order": ORDERS, "coefficient": COEFFICIENTS}, nullable=True, zero_ok=True, pool=("mean",),
               doc="standard deviation of the changes"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "video_too_short": "less than 0.4 s of sound"},
+    least_sound_s=MIN_S,
     source="Davis and Mermelstein 1980; definitions of librosa 0.11 (mfcc, delta)")
 def mfcc_extractor(
     audio: Audio,                   # read as mono at 22,050 Hz
     segments: Segments,             # windows of 2 s
-) -> Arrays | Empty:
+) -> Arrays:
     "Cepstral coefficients of every window, and how they change."
-    start, end = audio.coverage
-    if end - start < MIN_S: return Empty("video_too_short")
-    if audio.silent: return Empty("audio_silent")
     static, counts, windows = mfcc_frames(audio), heard(audio), cuts(audio, segments)
     moving, real = np.zeros((len(static), len(ORDERS), N_MFCC), np.float32), covered(audio)
     moving[real] = np.stack([delta(static[real], 1), delta(static[real], 2)], axis=1)

@@ -9,17 +9,16 @@ import numpy as np
 
 from ..core.audio import Audio
 from ..core.axes import Array
-from ..core.contract import Arrays, Empty, component
+from ..core.contract import Arrays, component
 from ..core.sampling import Windows
 from ..core.sources import Segments
 from ..kit.tempo import onset_frames, onset_strength, onset_times
 
 # %% auto #0
-__all__ = ['METRICS', 'MIN_S', 'onset_extractor']
+__all__ = ['METRICS', 'onset_extractor']
 
 # %% ../../nbs/40_audio/onset_extractor.ipynb #66ca7d02
 METRICS = {"rate": "1/s", "interval_median": "s", "interval_variation": "1", "pairwise_variability": "1", "longest_gap": "s", "strength_mean": "dB", "strength_std": "dB"}
-MIN_S = 0.4                         # s – shorter sound has no window
 
 
 @component(family="audio", kind="audio", version="1.0.0", schema=1, opens=("event",), sampling=Windows("spectral"),
@@ -31,21 +30,19 @@ MIN_S = 0.4                         # s – shorter sound has no window
         Array("rate", ("segment",), unit="1/s", nullable=True, zero_ok=True, pool=("std", "max"), token="mean", doc="onsets per second"),
         Array("strength_mean", ("segment",), unit="dB", nullable=True, pool=("std",), token="mean", doc="mean strength of the window's onsets; NaN without any"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "video_too_short": "less than 0.4 s of sound"},
+    least_sound_s=0.4,
     source="mel onset strength as in librosa; pairwise variability: Grabe and Low 2002")
 def onset_extractor(
     audio: Audio,                   # read as mono at 22,050 Hz
     segments: Segments,             # windows of 2 s
-) -> Arrays | Empty:
+) -> Arrays:
     "Onsets, their rate, rhythm and strength."
     start, end = audio.coverage
-    if end - start < MIN_S: return Empty("video_too_short")
-    if audio.silent: return Empty("audio_silent")
     curve = onset_strength(audio)
     frames = onset_frames(curve)
     times, strength = onset_times(curve, frames), curve[frames]
     first, last = np.searchsorted(times, segments.start_s), np.searchsorted(times, segments.end_s)
-    heard = audio.share(segments.start_s, segments.end_s) >= 0.5
+    heard = audio.covers(segments.start_s, segments.end_s)
     total = np.r_[0, np.cumsum(strength)]
     mean = (total[last] - total[first]) / np.where(last > first, last - first, np.nan)
     rate = (last - first) / np.maximum(segments.end_s - segments.start_s, 1e-9)

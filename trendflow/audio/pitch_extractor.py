@@ -9,17 +9,16 @@ import numpy as np
 
 from ..core.audio import Audio
 from ..core.axes import Array
-from ..core.contract import Arrays, Empty, component
+from ..core.contract import Arrays, component
 from ..core.sampling import Windows
 from ..core.sources import Segments
 from ..kit.models import Models
 from ..kit.pitch import CONTOUR, contour, pitch_track
 
 # %% auto #0
-__all__ = ['MIN_S', 'STEPS', 'pitch_extractor']
+__all__ = ['STEPS', 'pitch_extractor']
 
 # %% ../../nbs/40_audio/pitch_extractor.ipynb #a92f9598
-MIN_S = 0.4                         # s – shorter sound has no window
 STEPS = 126                         # multiples of 16 ms that a window of 2 s can hold
 
 
@@ -33,19 +32,17 @@ STEPS = 126                         # multiples of 16 ms that a window of 2 s ca
         Array("f0", ("segment", "step"), unit="Hz", size={"step": STEPS}, nullable=True,
               doc="pitch at the multiples of 16 ms, counted from time 0, that lie in the window; NaN without a pitch and beyond the window's end"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "video_too_short": "less than 0.4 s of sound"},
+    least_sound_s=0.4,
     source="SwiftF0, Nieradzik 2025 (arXiv 2508.18440)")
 def pitch_extractor(
     audio: Audio,                   # read as mono at 16,000 Hz
     segments: Segments,             # windows of 2 s without overlap
     models: Models,                 # SwiftF0
-) -> Arrays | Empty:
+) -> Arrays:
     "Pitch of the whole, of every window, and step by step."
     start, end = audio.coverage
-    if end - start < MIN_S: return Empty("video_too_short")
-    if audio.silent: return Empty("audio_silent")
     track = pitch_track(audio, models)
-    heard = audio.share(segments.start_s, segments.end_s) >= 0.5
+    heard = audio.covers(segments.start_s, segments.end_s)
     parts = [track.between(a, b) if h else track.f0[:0] for a, b, h in zip(segments.start_s, segments.end_s, heard)]
     return {"measure": contour(track.between(start, end)).astype(np.float32),
             "contour": np.array([contour(p) for p in parts], np.float32).reshape(-1, len(CONTOUR)),

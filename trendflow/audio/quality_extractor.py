@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.audio import Audio
 from ..core.axes import Array
-from ..core.contract import Arrays, Empty, component
+from ..core.contract import Arrays, component
 from ..core.roles import speech_activity
 from ..core.sampling import Windows
 from ..core.sources import Segments
@@ -17,13 +17,12 @@ from ..kit.dnsmos import MARKS, RATE, SIZE, read_dnsmos, speech_marks
 from ..kit.models import Models
 
 # %% auto #0
-__all__ = ['METRICS', 'WINDOW', 'MIN_S', 'NEAR', 'MANY', 'RATIO', 'LEAST', 'quality_extractor', 'clipped_share', 'spectral_end']
+__all__ = ['METRICS', 'WINDOW', 'NEAR', 'MANY', 'RATIO', 'LEAST', 'quality_extractor', 'clipped_share', 'spectral_end']
 
 # %% ../../nbs/40_audio/quality_extractor.ipynb #441f5f78
 METRICS = {"clipped_share": "1", "crest_factor": "dB", "dynamic_range": "dB", "noise_floor": "dBFS", "digital_silence_share": "1", "dc_offset": "1", "bandwidth": "Hz",
            "cutoff_drop": "dB", "stereo_width": "1", "channel_correlation": "1"}
 WINDOW = {"clipped_share": "1", "crest_factor": "dB", "stereo_width": "1"}
-MIN_S = 0.4                         # s – shorter sound has no window
 
 
 @component(family="audio", kind="audio", version="1.0.0", schema=1, sampling=Windows("spectral"), models=("speech_quality",),
@@ -38,7 +37,7 @@ MIN_S = 0.4                         # s – shorter sound has no window
               doc="DNSMOS P.835, 1 bad to 5 excellent: the speech itself, the absence of noise, the whole; mean of the rated windows; NaN without speech"),
         Array("n_rated", (), "int32", unit="count", doc="windows of 9 s of speech that were marked"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "video_too_short": "less than 0.4 s of sound"},
+    least_sound_s=0.4,
     source="speech: DNSMOS P.835, Reddy, Gopal and Cutler 2022")
 def quality_extractor(
     audio: Audio,                   # all channels at the rate of the file
@@ -46,13 +45,11 @@ def quality_extractor(
     models: Models,                 # DNSMOS
     speech: speech_activity | None = None,      # role: stretches of speech
     *, rated: int = 4,              # windows of 9 s that are marked at most
-) -> Arrays | Empty:
+) -> Arrays:
     "Faults and virtues of the recording."
     start, end = audio.coverage
-    if end - start < MIN_S: return Empty("video_too_short")
-    if audio.silent: return Empty("audio_silent")
-    x, share = audio.stereo(), audio.share(segments.start_s, segments.end_s)
-    windows = [_window(x[c]) if s >= 0.5 else np.full(len(WINDOW), np.nan) for c, s in zip(segments.samples(audio.rate), share)]
+    x, real = audio.stereo(), audio.covers(segments.start_s, segments.end_s)
+    windows = [_window(x[c]) if ok else np.full(len(WINDOW), np.nan) for c, ok in zip(segments.samples(audio.rate), real)]
     first = _rated(speech, start, end, rated)
     session = models.load("speech_quality", read_dnsmos) if first else None
     marks = [speech_marks(session, audio.mono(RATE)[i:min(i + SIZE, int(end * RATE))]) for i in first]

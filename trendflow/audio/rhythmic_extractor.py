@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.audio import Audio
 from ..core.axes import Array
-from ..core.contract import Arrays, Empty, component
+from ..core.contract import Arrays, component
 from ..core.sampling import Windows
 from ..core.sources import Segments
 from ..kit.beats import Beats, beats
@@ -17,11 +17,10 @@ from ..kit.spectrum import FPS
 from ..kit.tempo import onset_frames, onset_strength, onset_times
 
 # %% auto #0
-__all__ = ['METRICS', 'MIN_S', 'rhythmic_extractor']
+__all__ = ['METRICS', 'rhythmic_extractor']
 
 # %% ../../nbs/40_audio/rhythmic_extractor.ipynb #c4fd01ac
 METRICS = {"tempo": "bpm", "pulse_share": "1", "interval_variation": "1", "beat_strength": "dB", "beat_contrast": "dB", "off_beat_share": "1", "syncopation": "1"}
-MIN_S = 2.0                         # s – shorter sound has no beat to speak of
 
 
 @component(family="audio", kind="audio", version="1.0.0", schema=1, opens=("event",), sampling=Windows("spectral"),
@@ -35,20 +34,18 @@ MIN_S = 2.0                         # s – shorter sound has no beat to speak o
         Array("pulse_share", ("segment",), nullable=True, zero_ok=True, pool=("std",), token="mean", doc="share of the window that has a pulse"),
         Array("beat_contrast", ("segment",), unit="dB", nullable=True, zero_ok=True, token="mean", doc="beat_contrast of the beats in the window; NaN without any"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "video_too_short": "less than 2 s of sound"},
+    least_sound_s=2.0,
     source="beat tracking by dynamic programming: Ellis 2007; syncopation after Longuet-Higgins and Lee 1984: a weak place sounded, the strong one after it not")
 def rhythmic_extractor(
     audio: Audio,                   # read as mono at 22,050 Hz
     segments: Segments,             # windows of 2 s
-) -> Arrays | Empty:
+) -> Arrays:
     "Beats, and how the sound lies to them."
     start, end = audio.coverage
-    if end - start < MIN_S: return Empty("video_too_short")
-    if audio.silent: return Empty("audio_silent")
     strength = onset_strength(audio)
     found = beats(strength)
     contrast, spans = _contrast(strength, found), _spans(found)
-    heard = audio.share(segments.start_s, segments.end_s) >= 0.5
+    heard = audio.covers(segments.start_s, segments.end_s)
     there = [found.times_s >= a for a in segments.start_s], [found.times_s < b for b in segments.end_s]
     means = [float(np.mean(contrast[a & b])) if (a & b & ~np.isnan(contrast)).any() else np.nan for a, b in zip(*there)]
     share = _covered(spans, segments.start_s, segments.end_s) / np.maximum(segments.end_s - segments.start_s, 1e-9)

@@ -9,17 +9,16 @@ import numpy as np
 
 from ..core.audio import Audio
 from ..core.axes import Array
-from ..core.contract import Arrays, Empty, component
+from ..core.contract import Arrays, component
 from ..core.sampling import Windows
 from ..core.sources import Segments
 from ..kit.models import Models
 from ..kit.spleeter import HOP, RATE, STEMS, read_spleeter, stem_power
 
 # %% auto #0
-__all__ = ['MIN_S', 'HEARD', 'FLOOR', 'source_separation_extractor']
+__all__ = ['HEARD', 'FLOOR', 'source_separation_extractor']
 
 # %% ../../nbs/40_audio/source_separation_extractor.ipynb #fa38e38f
-MIN_S = 0.4                         # s
 HEARD, FLOOR = -70.0, -100.0        # dBFS – windows below are silence; a stem is not said to be quieter than this
 
 
@@ -30,19 +29,17 @@ HEARD, FLOOR = -70.0, -100.0        # dBFS – windows below are silence; a stem
         Array("level", ("segment", "stem"), unit="dBFS", labels={"stem": STEMS}, nullable=True, pool=("mean", "std"), token="mean",
               doc="root mean square of voice and accompaniment below 11 kHz, not below -100; a full sine is -3; NaN in windows below -70"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "video_too_short": "less than 0.4 s of sound"},
+    least_sound_s=0.4,
     source="Spleeter, Hennequin et al. 2020; U-Net of Jansson et al. 2017")
 def source_separation_extractor(
     audio: Audio,                   # stereo
     segments: Segments,             # windows of 5 s
     models: Models,                 # separation
-) -> Arrays | Empty:
+) -> Arrays:
     "Share of the voice and levels of voice and accompaniment in every window."
     start, end = audio.coverage
-    if end - start < MIN_S: return Empty("video_too_short")
-    if audio.silent: return Empty("audio_silent")
     power = stem_power(models.load("separation", read_spleeter), audio.inside(audio.stereo(), audio.rate), audio.rate)
-    heard = audio.share(segments.start_s, segments.end_s) >= 0.5
+    heard = audio.covers(segments.start_s, segments.end_s)
     cuts = [slice(max(round((a - start) * RATE / HOP), 0), round((b - start) * RATE / HOP) + 1) for a, b in zip(segments.start_s, segments.end_s)]
     means = np.array([power[c].mean(0) if h else (np.nan, np.nan) for c, h in zip(cuts, heard)]).reshape(-1, len(STEMS))
     total = means.sum(1, keepdims=True)

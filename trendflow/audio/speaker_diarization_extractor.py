@@ -33,7 +33,7 @@ MIN_S = 0.4                         # s
               doc="number of voices; share of the speech that the one with most has; entropy of the shares, 1 when all are equal, NaN with one voice; turns and "
                   "changes of the speaker per minute of speech; length of turns"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "video_too_short": "less than 0.4 s of speech"},
+    least_sound_s=0.0, empty={"video_too_short": "less than 0.4 s of speech"},
     source="GE2E vectors (Wan et al. 2018), agglomerative clustering with average linkage")
 def speaker_diarization_extractor(
     audio: Audio,                   # read as mono at 16,000 Hz
@@ -42,7 +42,6 @@ def speaker_diarization_extractor(
     *, distance: float = 0.34,      # 0 to 1 – 1 less the cosine, up to which two clusters are one voice
 ) -> Arrays | Empty:
     "Turns of the speakers, and how they share the time."
-    if audio.silent: return Empty("audio_silent")
     parts = np.clip(np.stack([speech["speech_start_s"], speech["speech_end_s"]], axis=1), *audio.coverage)
     parts = parts[parts[:, 1] - parts[:, 0] > 1.5 / FPS]
     if np.diff(parts).sum() < MIN_S: return Empty("video_too_short")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.audio import Audio
 from ..core.axes import Array
-from ..core.contract import Arrays, Empty, component
+from ..core.contract import Arrays, component
 from ..core.sampling import Windows
 from ..core.signal import frequencies
 from ..core.sources import Segments
@@ -31,16 +31,13 @@ METRICS = ("entropy", "mel_entropy", "band_flatness", "octave_spread")
                   "standard deviation around the centre, in octaves"),
         Array("variation", ("segment", "metric"), labels={"metric": METRICS}, nullable=True, zero_ok=True, pool=("mean",), doc="standard deviation over the frames that are heard"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "video_too_short": "less than 0.4 s of sound"},
+    least_sound_s=MIN_S,
     source="Shannon 1948; flatness and spread: ISO/IEC 15938-4 (MPEG-7 audio)")
 def spectral_entropy_extractor(
     audio: Audio,                   # read as mono at 22,050 Hz
     segments: Segments,             # windows of 2 s
-) -> Arrays | Empty:
+) -> Arrays:
     "How many places of the spectrum are in use, and how evenly."
-    start, end = audio.coverage
-    if end - start < MIN_S: return Empty("video_too_short")
-    if audio.silent: return Empty("audio_silent")
     frames, windows = _frames(audio), cuts(audio, segments)
     counts = heard(audio) & ~np.isnan(frames).any(axis=1)
     return {"measure": over(frames, counts, windows), "variation": over(frames, counts, windows, np.std)}

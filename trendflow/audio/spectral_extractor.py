@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.audio import Audio
 from ..core.axes import Array
-from ..core.contract import Arrays, Empty, component
+from ..core.contract import Arrays, component
 from ..core.sampling import Windows
 from ..core.signal import frequencies
 from ..core.sources import Segments
@@ -36,16 +36,13 @@ BANDS = ("below_200", "200_400", "400_800", "800_1600", "1600_3200", "3200_6400"
               doc="peak against valley in each octave, bands in Hz"),
         Array("heard_share", ("segment",), zero_ok=True, nullable=True, pool=("mean",), token="mean", doc="share of the frames louder than -70 dBFS"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "video_too_short": "less than 0.4 s of sound"},
+    least_sound_s=MIN_S,
     source="definitions of librosa 0.11; contrast: Jiang et al. 2002")
 def spectral_extractor(
     audio: Audio,                   # read as mono at 22,050 Hz
     segments: Segments,             # windows of 2 s
-) -> Arrays | Empty:
+) -> Arrays:
     "Shape of the spectrum in every window."
-    start, end = audio.coverage
-    if end - start < MIN_S: return Empty("video_too_short")
-    if audio.silent: return Empty("audio_silent")
     frames, n = _frames(audio), len(METRICS)
     windows = [frames[c] for c in cuts(audio, segments)]
     means, spread = (np.array([_over(w, f) for w in windows], np.float32).reshape(-1, frames.shape[1]) for f in (np.mean, np.std))

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.audio import Audio
 from ..core.axes import Array
-from ..core.contract import Arrays, Empty, component
+from ..core.contract import Arrays, component
 from ..core.sampling import Windows
 from ..core.sources import Segments
 from ..kit.models import Models
@@ -30,7 +30,7 @@ METRICS = {"speech_share": "1", "stretch_rate": "1/min", "stretch_median": "s", 
                   "one stretch; time from the start of the sound to the first"),
         Array("speech_share", ("segment",), nullable=True, zero_ok=True, pool=("std",), token="mean", doc="share of the window that is speech; NaN without sound"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS"},
+    least_sound_s=0.0,
     source="Silero VAD 6 (Silero Team 2021), hysteresis of its authors")
 def speech_activity_extractor(
     audio: Audio,                   # read as mono at 16,000 Hz
@@ -38,9 +38,8 @@ def speech_activity_extractor(
     models: Models,                 # the network
     *, threshold: float = 0.5,      # 0 to 1 – probability at which a stretch begins
     pause_s: float = 0.2,           # s – a shorter pause does not end a stretch
-) -> Arrays | Empty:
+) -> Arrays:
     "When someone speaks, and how speech and pauses alternate."
-    if audio.silent: return Empty("audio_silent")
     curve = speech_probability(models.load("speech_activity", load_silero), audio.inside(audio.mono(RATE), RATE))
     found = stretches(curve, threshold, pause_s)
     start, end = np.minimum(audio.coverage[0] + found.T * SECONDS, audio.coverage[1])

@@ -9,18 +9,17 @@ import numpy as np
 
 from ..core.audio import Audio
 from ..core.axes import Array
-from ..core.contract import Arrays, Empty, component
+from ..core.contract import Arrays, component
 from ..core.sampling import Windows
 from ..core.sources import Segments
 from ..kit.spectrum import FPS
 from ..kit.tempo import NO_PULSE, Pulse, agrees, onset_frames, onset_strength, overall, pulse
 
 # %% auto #0
-__all__ = ['METRICS', 'MIN_S', 'tempo_extractor']
+__all__ = ['METRICS', 'tempo_extractor']
 
 # %% ../../nbs/40_audio/tempo_extractor.ipynb #384fcec4
 METRICS = {"tempo": "bpm", "tempo_confidence": "1", "tempo_stability": "1", "pulse_share": "1", "onset_rate": "1/s"}
-MIN_S = 2.0                         # s – shorter sound has no beat to speak of
 
 
 @component(family="audio", kind="audio", version="1.0.2", schema=1, sampling=Windows("tempo"),
@@ -34,18 +33,16 @@ MIN_S = 2.0                         # s – shorter sound has no beat to speak o
               doc="mean autocorrelation of the onsets at four multiples of the beat; NaN where the window is too short for two"),
         Array("onset_rate", ("segment",), unit="1/s", nullable=True, zero_ok=True, pool=("std", "max"), token="mean", doc="sounds that begin per second"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "video_too_short": "less than 2 s of sound"},
+    least_sound_s=2.0,
     source="autocorrelation of mel onset strength; pulse clarity after Lartillot et al. 2008")
 def tempo_extractor(
     audio: Audio,                   # read as mono at 22,050 Hz
     segments: Segments,             # windows of about 12 s every 6 s
-) -> Arrays | Empty:
+) -> Arrays:
     "Tempo, its confidence and the rate of onsets, of the whole and of every window."
     start, end = audio.coverage
-    if end - start < MIN_S: return Empty("video_too_short")
-    if audio.silent: return Empty("audio_silent")
     strength = onset_strength(audio)
-    heard = audio.share(segments.start_s, segments.end_s) >= 0.5
+    heard = audio.covers(segments.start_s, segments.end_s)
     cuts = [slice(round(a * FPS), round(b * FPS)) for a, b in zip(segments.start_s, segments.end_s)]
     pulses = [pulse(strength[c]) if h else NO_PULSE for c, h in zip(cuts, heard)]
     rates = [len(onset_frames(strength[c])) / max((c.stop - c.start) / FPS, 1e-9) if h else np.nan for c, h in zip(cuts, heard)]

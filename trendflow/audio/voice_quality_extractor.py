@@ -30,7 +30,7 @@ __all__ = ['voice_quality_extractor']
               doc="the same of every window; NaN under 20 periods of voice"),
         Array("n_periods", (), "int32", unit="count", doc="periods that were measured"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "no_voice": "fewer than 20 periods of speech with a pitch between 65 and 600 Hz"},
+    least_sound_s=0.0, empty={"no_voice": "fewer than 20 periods of speech with a pitch between 65 and 600 Hz"},
     source="period marks by cross-correlation: Praat, Boersma 2009; harmonicity: Boersma 1993")
 def voice_quality_extractor(
     audio: Audio,                   # read as mono at 16,000 Hz
@@ -39,11 +39,10 @@ def voice_quality_extractor(
     speech: speech_activity,        # role: stretches of speech
 ) -> Arrays | Empty:
     "Jitter, shimmer and harmonicity of voiced speech, of the whole and of every window."
-    if audio.silent: return Empty("audio_silent")
     track = pitch_track(audio, models)
     found = voice(audio.mono(RATE), track.f0, _within(track.times_s, speech.speech_start_s, speech.speech_end_s))
     if len(found.times_s) < LEAST: return Empty("no_voice")
-    heard = audio.share(segments.start_s, segments.end_s) >= 0.5
+    heard = audio.covers(segments.start_s, segments.end_s)
     windows = [steadiness(found, a, b) if h else np.full(len(METRICS), np.nan) for a, b, h in zip(segments.start_s, segments.end_s, heard)]
     return {"measure": steadiness(found, -np.inf, np.inf).astype(np.float32), "steadiness": np.array(windows, np.float32).reshape(-1, len(METRICS)),
             "n_periods": len(found.times_s)}

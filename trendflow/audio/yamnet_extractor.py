@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.audio import Audio
 from ..core.axes import Array
-from ..core.contract import Arrays, Empty, component
+from ..core.contract import Arrays, component
 from ..core.sampling import Windows
 from ..core.sources import Segments
 from ..kit.assets import asset
@@ -17,12 +17,11 @@ from ..kit.models import Models
 from ..kit.yamnet import RATE, heard, read_yamnet
 
 # %% auto #0
-__all__ = ['SOUNDS', 'RANKS', 'MIN_S', 'yamnet_extractor', 'grouped', 'patches_of']
+__all__ = ['SOUNDS', 'RANKS', 'yamnet_extractor', 'grouped', 'patches_of']
 
 # %% ../../nbs/40_audio/yamnet_extractor.ipynb #4ce37816
 SOUNDS = tuple(asset("audio_events").data)
 RANKS = 5                       # classes that are kept of each window
-MIN_S = 0.4                     # s
 
 
 @component(family="audio", kind="audio", version="1.0.0", schema=1, provides=("audio_embeddings",), models=("audio_tagging",), assets=("audio_events",),
@@ -34,21 +33,19 @@ MIN_S = 0.4                     # s
         Array("class_id", ("segment", "rank"), "int32", unit="id", size={"rank": RANKS}, doc="the likeliest classes of AudioSet, 0 to 520, likeliest first; -1 without sound"),
         Array("class_score", ("segment", "rank"), size={"rank": RANKS}, nullable=True, doc="their scores, 0 to 1, mean over the window"),
     ],
-    empty={"audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS", "video_too_short": "less than 0.4 s of sound"},
+    least_sound_s=0.4,
     source="YAMNet, Plakal and Ellis 2019, after Hershey et al. 2017; AudioSet, Gemmeke et al. 2017")
 def yamnet_extractor(
     audio: Audio,                   # read as mono at 16 kHz
     segments: Segments,             # windows of 2 s
     models: Models,                 # audio_tagging
-) -> Arrays | Empty:
+) -> Arrays:
     "Groups of sound events, the likeliest classes and a vector of every window."
     start, end = audio.coverage
-    if end - start < MIN_S: return Empty("video_too_short")
-    if audio.silent: return Empty("audio_silent")
     net = models.load("audio_tagging", read_yamnet)
     found = heard(net, audio.inside(audio.mono(RATE), RATE))
-    share = audio.share(segments.start_s, segments.end_s)
-    parts = [patches_of(found.times_s + start, a, b) if s >= 0.5 else [] for a, b, s in zip(segments.start_s, segments.end_s, share)]
+    real = audio.covers(segments.start_s, segments.end_s)
+    parts = [patches_of(found.times_s + start, a, b) if ok else [] for a, b, ok in zip(segments.start_s, segments.end_s, real)]
     score, vector, group = (_means(x, parts) for x in (found.score, found.vector, grouped(found.score, net.names)))
     likeliest = np.argsort(-score, axis=1, kind="stable")[:, :RANKS]
     return {"embedding": vector / np.maximum(np.linalg.norm(vector, axis=1, keepdims=True), 1e-12), "score": group,

@@ -87,6 +87,10 @@ class _Sound:
         covered = np.minimum(end_s, self.coverage[1]) - np.maximum(start_s, self.coverage[0])
         return np.clip(covered / np.maximum(end_s - start_s, 1e-9), 0, 1)
 
+    def covers(self, start_s: np.ndarray, end_s: np.ndarray) -> np.ndarray:     # [segment] bool
+        "Windows of which at least half is real sound: the others are not measured."
+        return self.share(start_s, end_s) >= 0.5
+
 # %% ../../nbs/00_core/18_audio.ipynb #cd79f0ab
 SILENT_PEAK, SILENT_RMS = 1e-3, 1e-4
 

@@ -120,7 +120,7 @@ def check_normal_is_measured(c: Contract) -> None:
 def check_empty_reasons(c: Contract) -> None:
     "Each declared reason can be produced by some case."
     seen = {made.meta["empty_reason"] for _, made in measured(c).values()}
-    never = sorted(set(c.empty) - seen)
+    never = sorted(set(c.own_reasons) - seen)
     assert not never, f"no case produces {never}"
 
 # %% ../../nbs/00_core/90_checks.ipynb #9415e073

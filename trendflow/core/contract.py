@@ -37,6 +37,7 @@ class Empty:
 
 COMMON_REASONS = {
     "audio_missing_or_extract_failed": "the video has no audio stream that can be decoded",
+    "audio_silent": "nothing above -60 dBFS, and the whole below -80 dBFS",
     "dependency_empty": "an input that this component needs is empty",
 }
 
@@ -115,6 +116,7 @@ class Contract:
     opens: tuple[str, ...] = ()             # axes whose coordinates it returns itself
     axes: dict[str, str] = field(default_factory=dict)      # axis opened elsewhere → parameter it comes from
     empty: dict[str, str] = field(default_factory=dict)     # legal reasons and when they hold
+    least_sound_s: float | None = None      # s – less sound is too short, and silence is empty: the component is not called; None leaves both to it
     models: tuple[str, ...] | Callable[[dict], tuple[str, ...]] = ()    # keys of the model lock or slots, or a function of the config that gives them
     local: tuple[str, ...] = ()             # those of them whose files are read and whose network is not run: no server has a part in them
     raw_text: tuple[Array, ...] = ()        # texts of people that it read, returned with the outputs, kept apart, and only where the profile allows it
@@ -134,7 +136,13 @@ class Contract:
         common = {"dependency_empty": COMMON_REASONS["dependency_empty"]} if any(i.kind != "source" and not i.may_be_empty for i in self.inputs) else {}
         if any(i.target in ("audio", "segments") for i in self.inputs):
             common["audio_missing_or_extract_failed"] = COMMON_REASONS["audio_missing_or_extract_failed"]
-        return {**self.empty, **common}
+        return {**self.own_reasons, **common}
+
+    @property
+    def own_reasons(self) -> dict[str, str]:
+        "Reasons that lie in what it measures, not in a missing input."
+        silent = {} if self.least_sound_s is None else {"audio_silent": COMMON_REASONS["audio_silent"]}
+        return {**self.empty, **silent, **({"video_too_short": f"less than {self.least_sound_s:g} s of sound"} if self.least_sound_s else {})}
 
     def __repr__(self) -> str: return f"Contract({self.id} {self.version}, schema {self.schema})"
 
@@ -176,6 +184,7 @@ def _declaration_faults(c: Contract) -> list[str]:
     if c.sample and "frames" not in sources: f.append("sampling of frames without the input `frames`")
     if "frames" in sources and not c.sample: f.append("input `frames` without a Sample(...)")
     if "segments" in sources and not c.windows: f.append("input `segments` without Windows(...)")
+    if c.least_sound_s is not None and "audio" not in sources: f.append("least_sound_s without the input `audio`")
     if ("models" in sources) != bool(c.models): f.append("models: the input `models: Models` and the keys models=(...) go together")
     if not callable(c.models): f += [f"local {k!r}: is not among the models" for k in c.local if k not in c.models]
     f += [f"raw text {a.name}: text, not pooled, on an axis that the component opens" for a in c.raw_text

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .artifact import Artifact, Identity, make_artifact
+from .audio import Audio
 from .axes import AXES
 from .contract import Contract, Empty, Hosting, contract, settle
 from .errors import ContractError, MissingInput
@@ -34,7 +35,15 @@ def _emptied(c: Contract, given: Mapping[str, Any]) -> Empty | None:
         x = given.get(i.name)
         if isinstance(x, Empty) and not i.optional: return x
         if isinstance(x, Artifact) and x.empty and not i.may_be_empty: return Empty("dependency_empty")
+        if isinstance(x, Audio) and c.least_sound_s is not None and (too_little := _too_little(x, c.least_sound_s)): return too_little
     return None
+
+
+def _too_little(sound: Audio, least_s: float) -> Empty | None:
+    "The reason why there is nothing to hear."
+    start, end = sound.coverage
+    if end - start < least_s: return Empty("video_too_short")
+    return Empty("audio_silent") if sound.silent else None
 
 
 def coords_of(

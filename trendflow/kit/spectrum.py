@@ -65,7 +65,7 @@ def cuts(
     rate: float = FPS,              # frames per second
 ) -> list[slice]:                   # one per window – empty where less than half of it is real sound
     "The frames of each window."
-    real = audio.share(segments.start_s, segments.end_s) >= 0.5
+    real = audio.covers(segments.start_s, segments.end_s)
     first, last = (np.ceil(np.asarray(t) * rate - 1e-6).astype(int) for t in (segments.start_s, segments.end_s))
     return [slice(a, b) if ok else slice(0, 0) for a, b, ok in zip(first.tolist(), last.tolist(), real)]
 
