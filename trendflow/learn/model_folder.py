@@ -86,7 +86,7 @@ def _card(path: Path) -> dict[str, Any]:
     if not isinstance(card, dict): raise UsageError(f"{path.parent}: {path.name} is no card. Take the folder from where it was made.")
     return card
 
-# %% ../../nbs/80_learn/62_model_folder.ipynb #db98fccb
+
 def _replaceable(folder: Path) -> None:
     "Refuse to write where something else is."
     if not (folder.exists() or folder.is_symlink()): return
@@ -95,7 +95,7 @@ def _replaceable(folder: Path) -> None:
     if names and (CARD not in names or _odd_names(names - {CARD}) or _card(folder / CARD).get("format") != FORMAT):
         raise UsageError(f"{folder}: holds something that is no model. Choose another place or empty it.")
 
-
+# %% ../../nbs/80_learn/62_model_folder.ipynb #f1f85fa7
 def write_model(
     folder: str | Path,                 # new, empty, or an older model, which is replaced
     card: Mapping[str, Any],            # plain values; NEEDED among them
