@@ -14,6 +14,9 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import lru_cache
+from io import BytesIO
+from math import prod
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -38,7 +41,6 @@ _META = "meta.npy"
 
 def _npy(array: np.ndarray) -> bytes:
     "An array in the .npy format, without pickles."
-    from io import BytesIO
     out = BytesIO()
     np.lib.format.write_array(out, np.asarray(array, order="C"), version=(1, 0), allow_pickle=False)
     return out.getvalue()
@@ -72,6 +74,14 @@ def write_members(
         part.unlink(missing_ok=True)
 
 # %% ../../nbs/00_core/50_artifact.ipynb #ab445174
+@lru_cache(maxsize=4096)
+def _header(told: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
+    "What the head of a .npy says. Files of one kind share their heads, so each is parsed once."
+    head = BytesIO(told)
+    head.seek(8)
+    return np.lib.format.read_array_header_1_0(head)
+
+
 def _map_members(path: Path) -> dict[str, np.ndarray]:
     "All members as read-only views of one memory map."
     with open(path, "rb") as f:
@@ -82,11 +92,11 @@ def _map_members(path: Path) -> dict[str, np.ndarray]:
         if info.compress_type != zipfile.ZIP_STORED or not info.filename.endswith(".npy"): raise ValueError(f"member {info.filename!r} is not a stored .npy")
         n_name, n_extra = struct.unpack("<HH", whole[info.header_offset + 26:info.header_offset + 30])
         start = info.header_offset + 30 + n_name + n_extra
-        whole.seek(start)
-        if np.lib.format.read_magic(whole) != (1, 0): raise ValueError(f"member {info.filename!r} is not .npy version 1.0")
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(whole)
+        if whole[start:start + 8] != b"\x93NUMPY\x01\x00": raise ValueError(f"member {info.filename!r} is not .npy version 1.0")
+        offset = start + 10 + int.from_bytes(whole[start + 8:start + 10], "little")
+        shape, fortran, dtype = _header(whole[start:offset])
         if dtype.hasobject or fortran: raise ValueError(f"member {info.filename!r} holds objects or is not in C order")
-        count, offset = int(np.prod(shape, dtype=np.int64)), whole.tell()
+        count = prod(shape)
         if offset + count * dtype.itemsize > start + info.file_size: raise ValueError(f"member {info.filename!r} is cut short")
         out[info.filename[:-4]] = np.frombuffer(whole, dtype, count, offset).reshape(shape) if count else np.empty(shape, dtype)
     return out

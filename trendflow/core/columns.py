@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -30,16 +31,21 @@ def _labelled(a: Array) -> list[tuple[str, tuple[int | slice, ...]]]:
     return out if axes or rest else [("", ())]
 
 
+@lru_cache(maxsize=1024)
+def _pooled(c: Contract) -> list[tuple[Array, list[tuple[list[str], tuple[int | slice, ...]]]]]:
+    "The arrays that become columns; of each label its columns and the index that picks it."
+    return [(a, [([".".join(x for x in (c.id, a.name, label, stat) if x) for stat in a.pool], index) for label, index in _labelled(a)]) for a in c.outputs if a.pool]
+
+
 def columns(
     c: Contract | Callable,             # a component
 ) -> list[str]:                         # names in a fixed order
     "The feature columns of a component, without data."
     c = contract(c)
     out = [f"{c.id}.present"]
-    for a in c.outputs:
-        if not a.pool: continue
+    for a, labels in _pooled(c):
         if a.nullable or _parent(a): out.append(f"{c.id}.{a.name}.present_share")
-        out += [".".join(x for x in (c.id, a.name, label, stat) if x) for label, _ in _labelled(a) for stat in a.pool]
+        for names, _ in labels: out += names
     return out
 
 
@@ -65,14 +71,22 @@ def pool(
     weights: np.ndarray | None = None,  # [row] float64 – None means equal
 ) -> float:                             # NaN when nothing is present
     "One statistic over the present values."
-    x = np.asarray(values, float)
-    w = np.ones(len(x)) if weights is None else np.asarray(weights, float)
-    keep = ~np.isnan(x)
-    x, w = x[keep], w[keep]
+    return _pool(*_present(values, weights), stat)
+
+
+def _present(values: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    "The present values and their weights, which add up to 1."
+    x, w = np.asarray(values, float), None if weights is None else np.asarray(weights, float)
+    gone = np.isnan(x)
+    if gone.any(): x, w = x[~gone], None if w is None else w[~gone]
+    if w is not None and (total := w.sum()) > 0: return x, w / total
+    return x, np.full(len(x), 1 / max(len(x), 1))
+
+
+def _pool(x: np.ndarray, w: np.ndarray, stat: str) -> float:
+    "One statistic of present values."
     if stat == "count": return float(len(x))
     if len(x) == 0: return np.nan
-    if w.sum() <= 0: w = np.ones(len(x))
-    w = w / w.sum()
     if stat in ("mean", "share", "value"): return float(w @ x)
     if stat == "std": return float(np.sqrt(max(w @ (x - w @ x) ** 2, 0.0)))
     if stat in ("p10", "median", "p90"): return _quantile(x, w, {"p10": .1, "median": .5, "p90": .9}[stat])
@@ -109,15 +123,18 @@ def row(
     c = contract(c)
     if artifact is None or artifact.empty: return {name: 0.0 if name.endswith((".present", ".present_share")) else np.nan for name in columns(c)}
     out = {f"{c.id}.present": 1.0}
-    for a in c.outputs:
-        if not a.pool: continue
+    time = time_weights(artifact["times_s"]) if "times_s" in artifact else None
+    for a, labels in _pooled(c):
         values = artifact[a.name]
         if _parent(a) or a.nullable: out[f"{c.id}.{a.name}.present_share"] = _present_share(artifact, a)
-        for label, index in _labelled(a):
+        on_frames = time is not None and (a.dims[:1] == ("frame",) or (a.reduce is not None and _parent(a) == "frame"))
+        if a.pool == ("value",) and values.size == len(labels):        # one number for each label
+            out.update(zip((names[0] for names, _ in labels), values.astype(float).ravel().tolist()))
+            continue
+        for names, index in labels:
             x = _reduced(artifact, a, np.atleast_1d(values[index]))
-            on_frames = a.dims[:1] == ("frame",) or (a.reduce is not None and _parent(a) == "frame")
-            weights = time_weights(artifact["times_s"]) if on_frames and len(x) == artifact.length("frame") else None
-            out |= {".".join(n for n in (c.id, a.name, label, stat) if n): pool(x, stat, weights) for stat in a.pool}
+            there, weights = _present(x, time if on_frames and time is not None and len(x) == len(time) else None)
+            for name, stat in zip(names, a.pool): out[name] = _pool(there, weights, stat)
     return out
 
 

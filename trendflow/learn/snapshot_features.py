@@ -17,7 +17,7 @@ from .snapshots import COUNTERS, DAY_S, Snapshots, read_snapshots, seconds
 from .targets import build_targets, state_at, t0_of
 
 # %% auto #0
-__all__ = ['PAGE', 'TITLE', 'AUTHOR', 'durations', 'read_page', 'title_row', 'snapshot_features']
+__all__ = ['PAGE', 'TITLE', 'AUTHOR', 'SNAPSHOT_SCHEMA', 'durations', 'read_page', 'title_row', 'snapshot_features']
 
 # %% ../../nbs/80_learn/30_snapshot_features.ipynb #2d73aafe
 PAGE = ("published_at", "duration", "category_id", "channel_id", "channel_published_at", "title", "licensed_content", "made_for_kids", "caption", "definition")
@@ -42,8 +42,8 @@ def read_page(
 ) -> pd.DataFrame:                  # index as given, all of PAGE; raises UsageError
     "What is known about each video."
     if meta is None: return pd.DataFrame(index=index, columns=list(PAGE), dtype=object)
-    told = meta if "video_id" not in meta.columns else meta.set_index("video_id")
-    told.index = told.index.astype(str)
+    told = meta.set_index("video_id") if "video_id" in meta.columns else meta
+    told = told.set_axis(told.index.astype(str))
     if told.index.has_duplicates: raise UsageError(f"meta: {int(told.index.duplicated().sum())} videos stand twice. Keep one row for each.")
     return told.reindex(index=index, columns=list(PAGE))
 
@@ -87,8 +87,9 @@ def _recent(clean: Snapshots, t0_s: pd.Series, now: pd.DataFrame) -> dict[str, n
 
 
 def _page(page: pd.DataFrame, published_s: np.ndarray, age_d: np.ndarray) -> dict[str, np.ndarray]:
-    "Age, publication, duration and flags."
-    day = np.mod(published_s, DAY_S) / 3600
+    "Age, publication, duration and flags. A date without a time has no hour."
+    only_day = np.array([isinstance(v, str) and len(v.strip()) <= len("2021-04-29") for v in page["published_at"]], bool)
+    day = np.where(only_day, np.nan, np.mod(published_s, DAY_S) / 3600)
     weekday = np.mod(np.floor(published_s / DAY_S) + 3, 7)              # 1 January 1970 was a Thursday; Monday is 0
     flag = {"licensed_content": "licensed", "made_for_kids": "for_kids", "caption": "captions", "definition": "hd"}
     return {"snapshot.age_days_log": np.log1p(age_d), "snapshot.age_days": age_d, "snapshot.publish_hour": day, "snapshot.publish_weekday": weekday,
@@ -119,6 +120,7 @@ def title_row(
 
 # %% ../../nbs/80_learn/30_snapshot_features.ipynb #86967d50
 AUTHOR = ("matured_videos", "matured_views_14d_median", "matured_likes_14d_median", "other_videos", "other_views_per_day_log_median")
+SNAPSHOT_SCHEMA = "1"               # of the families snapshot, channel, title and author: moves when a column comes, goes or means something else
 _MATURE_S = 15 * DAY_S              # 14 days and a day of tolerance
 
 

@@ -21,8 +21,8 @@ from ..core.store import RunPaths
 if TYPE_CHECKING: import pandas as pd
 
 # %% auto #0
-__all__ = ['cpu_s', 'status_table', 'timing_table', 'stored_file', 'stored_artifact', 'feature_table', 'headline', 'as_text',
-           'as_html']
+__all__ = ['cpu_s', 'status_table', 'timing_table', 'stored_file', 'stored_artifact', 'feature_rows', 'feature_table', 'headline',
+           'as_text', 'as_html']
 
 # %% ../../nbs/70_views/38_tables.ipynb #22f5170f
 def _entries(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -94,21 +94,31 @@ def stored_artifact(
     return Artifact.open(stored_file(paths, component))
 
 # %% ../../nbs/70_views/38_tables.ipynb #72df792c
+def feature_rows(
+    paths: RunPaths,                        # run
+    manifest: dict[str, Any],               # its manifest
+    components: list[str] | None = None,    # None means all of the run
+) -> dict[str, dict[str, float]]:           # component → column → value; columns as core.columns names them; raises UsageError, ArtifactError
+    "The numbers for a model, component by component. Only the arrays that become columns are read."
+    declared, out = discover(), dict[str, dict[str, float]]()
+    entries = {c["name"]: c for c in manifest["components"]}
+    for name in entries if components is None else components:
+        if name not in declared:
+            near = "".join(f" Did you mean {n!r}?" for n in get_close_matches(name, declared, 1))
+            raise UsageError(f"features: component {name!r} is not installed, so its columns are unknown.{near} Leave it out with components=[…].")
+        there = name in entries and entries[name]["status"] != "error"
+        out[name] = row(_of_today(paths, name, declared[name].schema_version) if there else None, declared[name])
+    return out
+
+
 def feature_table(
     paths: RunPaths,                        # run
     manifest: dict[str, Any],               # its manifest
     components: list[str] | None = None,    # None means all of the run
-) -> pd.DataFrame:                          # one row, index video_id; columns as core.columns names them
+) -> pd.DataFrame:                          # one row, index video_id
     "One row of numbers for a model."
     import pandas as pd
-    declared, values = discover(), dict[str, float]()
-    names = [c["name"] for c in manifest["components"]] if components is None else components
-    for name in names:
-        if name not in declared:
-            near = "".join(f" Did you mean {n!r}?" for n in get_close_matches(name, declared, 1))
-            raise UsageError(f"features: component {name!r} is not installed, so its columns are unknown.{near} Leave it out with features(components=[…]).")
-        entry = manifests.entry(manifest, name)
-        values |= row(_of_today(paths, name, declared[name].schema_version) if entry and entry["status"] != "error" else None, declared[name])
+    values = {k: v for part in feature_rows(paths, manifest, components).values() for k, v in part.items()}
     return pd.DataFrame([values], index=pd.Index([manifest["run"]["video_id"]], name="video_id"), dtype="float64")
 
 
