@@ -79,7 +79,7 @@ def told_by(
             out[i:i + at_once] = forward_all(w, plan, tensors(inputs.batch(rows[i:i + at_once]), device)).double().mean(0).cpu().numpy()
     return out
 
-# %% ../../nbs/80_learn/85_fit.ipynb #cc44fb0c
+# %% ../../nbs/80_learn/85_fit.ipynb #97963f60
 def fit_network(
     plan: Plan,                                     # form
     examples: Examples,                             # of the training part
@@ -95,31 +95,29 @@ def fit_network(
     key = digest({"plan": plan.to_dict(), "recipe": asdict(recipe), "seed": seed, "videos": [len(examples.steps), len(examples.stop)], "y": float(np.nansum(examples.y))})
     state = _resumed(checkpoint, key, device) or _start(plan, recipe, seed, key, device)
     w = {n: x.requires_grad_() for n, x in state["weights"].items()}
-    flat = [n for n, x in w.items() if x.ndim < 3]
-    optimizer = torch.optim.AdamW([{"params": [w[n] for n in w if n not in flat], "weight_decay": recipe.decay}, {"params": [w[n] for n in flat], "weight_decay": 0.0}], lr=recipe.rate)
-    if state["optimizer"]: optimizer.load_state_dict(state["optimizer"])
     devices = [torch.device(device)] if device != "cpu" else []
     with torch.random.fork_rng(devices=devices):
         while state["epoch"] < recipe.epochs and state["waited"] < recipe.patience:
             torch.manual_seed(seed * 100_003 + state["epoch"])
-            _epoch(w, state, plan, examples, recipe, seed, optimizer, device)
+            _epoch(w, state, plan, examples, recipe, seed, device)
             loss = _judge(state["mean"], plan, examples, recipe, device)
             better = not len(examples.stop) or loss < state["best_loss"] - 1e-5
             if better: state |= {"best": {n: x.clone() for n, x in state["mean"].items()}, "best_loss": loss}
             state |= {"epoch": state["epoch"] + 1, "waited": 0 if better else state["waited"] + 1, "losses": [*state["losses"], loss]}
-            if checkpoint: _save(checkpoint, {**state, "weights": {n: x.detach() for n, x in w.items()}, "optimizer": optimizer.state_dict()})
+            if checkpoint: _save(checkpoint, {**state, "weights": {n: x.detach() for n, x in w.items()}})
             if told: told(state["epoch"], loss)
     return {n: x.cpu() for n, x in state["best"].items()}, state["losses"]
 
-# %% ../../nbs/80_learn/85_fit.ipynb #4ef99918
+# %% ../../nbs/80_learn/85_fit.ipynb #1bcd397a
 def _start(plan: Plan, recipe: Recipe, seed: int, key: str, device: str) -> dict[str, Any]:
     "The state before the first step."
+    torch = single_threaded_torch()
     w = {n: x.to(device) for n, x in new_weights(plan, seed, recipe.members).items()}
-    mean = {n: x.clone() for n, x in w.items()}
-    return {"key": key, "epoch": 0, "step": 0, "waited": 0, "losses": [], "best_loss": math.inf, "weights": w, "mean": mean, "best": mean, "optimizer": None}
+    mean, first, second = ({n: f(x) for n, x in w.items()} for f in (torch.clone, torch.zeros_like, torch.zeros_like))
+    return {"key": key, "epoch": 0, "step": 0, "waited": 0, "losses": [], "best_loss": math.inf, "weights": w, "mean": mean, "best": mean, "first": first, "second": second}
 
 
-def _epoch(w: Weights, state: dict[str, Any], plan: Plan, examples: Examples, recipe: Recipe, seed: int, optimizer: Any, device: str) -> None:
+def _epoch(w: Weights, state: dict[str, Any], plan: Plan, examples: Examples, recipe: Recipe, seed: int, device: str) -> None:
     "All videos once, in an order of the seed and the epoch."
     torch = single_threaded_torch()
     order = np.random.default_rng([seed, state["epoch"]]).permutation(examples.steps)
@@ -129,25 +127,23 @@ def _epoch(w: Weights, state: dict[str, Any], plan: Plan, examples: Examples, re
         rows = order[i:i + recipe.batch]
         step, state["step"] = state["step"], state["step"] + 1
         rate = recipe.rate * min(1.0, (step + 1) / recipe.warm_up) * 0.5 * (1 + math.cos(math.pi * step / steps))
-        for group in optimizer.param_groups: group["lr"] = rate
         loss = pinball(forward_all(w, plan, tensors(examples.inputs.batch(rows), device), training=True), torch.as_tensor(examples.y[rows], device=device), plan.quantiles, weights)
-        optimizer.zero_grad()
-        loss.backward()
-        _clip(w, recipe.clip)
-        optimizer.step()
-        keep = min(recipe.mean, (1 + step) / (10 + step))           # short at first, or the start would stay in it
-        with torch.no_grad():
-            for n, x in w.items(): state["mean"][n].lerp_(x, 1 - keep)
+        _step(w, dict(zip(w, torch.autograd.grad(loss, list(w.values())))), state, recipe, rate)
 
 
-def _clip(w: Weights, most: float) -> None:
-    "Shorten the gradient of each member that is too long."
-    torch = single_threaded_torch()
-    found = [x.grad for x in w.values() if x.grad is not None]
-    length = sum(g.flatten(1).pow(2).sum(1) for g in found).sqrt()
-    scale = (most / length.clamp(min=1e-12)).clamp(max=1.0)
+def _step(w: Weights, gradient: Weights, state: dict[str, Any], recipe: Recipe, rate: float) -> None:
+    "AdamW, and the running mean of the weights."
+    torch, n_steps = single_threaded_torch(), state["step"]
+    keep = min(recipe.mean, n_steps / (9 + n_steps))                # short at first, or the start would stay in it
     with torch.no_grad():
-        for g in found: g.mul_(scale.reshape(-1, *[1] * (g.ndim - 1)))
+        length = sum(g.flatten(1).pow(2).sum(1) for g in gradient.values()).sqrt()     # of each member
+        short = (recipe.clip / length.clamp(min=1e-12)).clamp(max=1.0)
+        for n, x in w.items():
+            g = gradient[n] * short.reshape(-1, *[1] * (x.ndim - 1))
+            first, second = state["first"][n].lerp_(g, 0.1), state["second"][n].mul_(0.999).addcmul_(g, g, value=0.001)
+            if x.ndim > 2: x.mul_(1 - rate * recipe.decay)          # matrices alone
+            x.addcdiv_(first, (second / (1 - 0.999**n_steps)).sqrt_().add_(1e-8), value=-rate / (1 - 0.9**n_steps))
+            state["mean"][n].lerp_(x, 1 - keep)
 
 
 def _judge(w: Weights, plan: Plan, examples: Examples, recipe: Recipe, device: str) -> float:
