@@ -47,7 +47,7 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 
 # %% ../../nbs/80_learn/89_forecast_views.ipynb #3b33d121
 _READ = {                           # how a value reads → text
-    "log1p": lambda x: compact(np.expm1(x)), "exp": lambda x: compact(np.exp(x)) if x < 0 else f"{np.exp(x):.3g}", "share": lambda x: f"{100 * x:.3g} %", "flag": lambda x: "yes" if x else "no",
+    "log1p": lambda x: compact(np.expm1(x)), "exp": lambda x: f"{np.exp(x):.3g}" if x < 7 else compact(np.exp(x)), "share": lambda x: f"{100 * x:.3g} %", "flag": lambda x: "yes" if x else "no",
     "days": lambda x: f"{x:.1f} days", "log_days": lambda x: f"{np.expm1(x):.1f} days", "log_clock": lambda x: p.clock(np.expm1(x)), "hour": lambda x: p.clock(x * 60),
     "weekday": lambda x: _DAYS[int(x) % 7], "code": lambda x: f"{x:.0f}", "plain": lambda x: f"{x:.4g}"}
 

@@ -158,7 +158,7 @@ def _about(model: Any, x: pd.DataFrame, refused: dict[str, list[str]]) -> list[s
         gone, age = [f for f in model.schema.versions if f in there and not there.at[video, f]], np.nan if ages is None else ages[video]
         parts = [head, *(f"{r}." for r in refused[video])]
         if gone: parts.append(f"Not known of this video: {', '.join(f.replace('_', ' ') for f in gone)}.")
-        if np.isfinite(age) and not low <= age <= high: parts.append(f"At t0 it was {age:.1f} days old, the model was trained on {low:.1f} to {high:.1f} days: a guess.")
+        if np.isfinite(age) and not 0.99 * low - 0.01 <= age <= 1.01 * high + 0.01: parts.append(f"At t0 it was {age:.1f} days old, the model was trained on {low:.1f} to {high:.1f} days: a guess.")
         out.append(" ".join(parts))
     return out
 
@@ -294,7 +294,10 @@ def _strongest(told: Prediction, head: str | None = None, most: int = 5) -> tupl
     views = [h for h in heads if h.startswith("views")] or heads
     head = head or max(views, key=lambda h: int("".join(c for c in h if c.isdigit()) or 0))
     if head not in heads: raise UsageError(f"prediction: head {head!r}: not one of {heads}.")
-    return head, told.contributions[told.contributions["head"] == head].head(most)
+    rows = told.contributions[told.contributions["head"] == head]
+    sums = rows.groupby("words", sort=False)["contribution"].sum()          # a column and its logarithm read the same
+    rows = rows.drop_duplicates("words").assign(contribution=sums.to_numpy(), factor=np.exp(sums.to_numpy(float)))
+    return head, rows.sort_values("contribution", key=np.abs, ascending=False, kind="stable").head(most)
 
 
 def _lines(told: Prediction) -> list[str]:
