@@ -45,7 +45,7 @@ class Recipe:
 
     def head_weights(self, heads: tuple[str, ...]) -> list[float]: return [self.horizon_7d if h.endswith("_7d") else 1.0 for h in heads]
 
-# %% ../../nbs/80_learn/85_fit.ipynb #980cc151
+# %% ../../nbs/80_learn/85_fit.ipynb #dcb61620
 @dataclass(frozen=True, eq=False)
 class Examples:
     "Videos with what became of them."
@@ -61,7 +61,7 @@ def tensors(
 ) -> dict[str, Tensor]:
     "A batch for torch."
     torch = single_threaded_torch()
-    return {name: torch.as_tensor(x, device=device) for name, x in batch.items()}
+    return {name: torch.tensor(x, device=device) for name, x in batch.items()}      # a copy: sums depend on how memory is aligned
 
 
 def told_by(
@@ -108,7 +108,7 @@ def fit_network(
             if told: told(state["epoch"], loss)
     return {n: x.cpu() for n, x in state["best"].items()}, state["losses"]
 
-# %% ../../nbs/80_learn/85_fit.ipynb #1bcd397a
+# %% ../../nbs/80_learn/85_fit.ipynb #94d3efb7
 def _start(plan: Plan, recipe: Recipe, seed: int, key: str, device: str) -> dict[str, Any]:
     "The state before the first step."
     torch = single_threaded_torch()
@@ -127,7 +127,7 @@ def _epoch(w: Weights, state: dict[str, Any], plan: Plan, examples: Examples, re
         rows = order[i:i + recipe.batch]
         step, state["step"] = state["step"], state["step"] + 1
         rate = recipe.rate * min(1.0, (step + 1) / recipe.warm_up) * 0.5 * (1 + math.cos(math.pi * step / steps))
-        loss = pinball(forward_all(w, plan, tensors(examples.inputs.batch(rows), device), training=True), torch.as_tensor(examples.y[rows], device=device), plan.quantiles, weights)
+        loss = pinball(forward_all(w, plan, tensors(examples.inputs.batch(rows), device), training=True), torch.tensor(examples.y[rows], device=device), plan.quantiles, weights)
         _step(w, dict(zip(w, torch.autograd.grad(loss, list(w.values())))), state, recipe, rate)
 
 

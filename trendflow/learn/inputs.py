@@ -122,7 +122,7 @@ def _axes(family: str, x: np.ndarray, components: int) -> dict[str, np.ndarray]:
     axes = (axes[:, keep] * np.sign(axes[np.abs(axes[:, keep]).argmax(0), keep] + 0.0)).T         # the largest entry is positive, so that a run repeats
     return {f"mean.{family}": mean, f"axes.{family}": axes / np.sqrt(max(values.max(initial=0.0), 1e-12))}
 
-# %% ../../nbs/80_learn/81_inputs.ipynb #5c004d79
+# %% ../../nbs/80_learn/81_inputs.ipynb #7ffb22ed
 @dataclass(frozen=True, eq=False)
 class Encoded:
     "Videos as numbers."
@@ -138,7 +138,7 @@ class Encoded:
         "Some videos at once."
         out: dict[str, np.ndarray] = {g: x[rows] for g, x in self.flat.items()}
         if not self.times: return out
-        n = max((len(self.times[i]) for i in rows), default=0) + longer
+        n = max([1, *(len(self.times[i]) for i in rows)]) + longer
         out["there"] = np.arange(n) < np.array([len(self.times[i]) for i in rows])[:, None]
         for name, parts in {"times": self.times, **self.shots}.items():
             out[name] = np.full((len(rows), n, parts[rows[0]].shape[1] if len(rows) else 0), 0.0 if name == "times" else np.nan, np.float32)

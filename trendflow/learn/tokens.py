@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from trendflow.views.browse import Run
 
 # %% auto #0
-__all__ = ['MODALITIES', 'MAX_SHOTS', 'VECTORS', 'token_columns', 'merge_shots', 'ShotTokens', 'shot_tokens', 'TokenSchema',
-           'token_schema', 'text_vectors']
+__all__ = ['MODALITIES', 'MAX_SHOTS', 'VECTORS', 'token_columns', 'merge_shots', 'ShotTokens', 'shot_tokens', 'pool_shots',
+           'TokenSchema', 'token_schema', 'text_vectors']
 
 # %% ../../nbs/80_learn/80_tokens.ipynb #464c67dd
 MODALITIES = FAMILIES               # visual, audio, text
@@ -126,6 +126,17 @@ def _declared(ds: xr.Dataset) -> Contract:
     if c is None: raise UsageError(f"tokens: component {name!r} is not installed, so nobody says how to pool its arrays. Install it.")
     if made != c.schema_version: raise UsageError(f"tokens: {name} has schema {made!r}, the installed one is {c.schema_version!r}. Run the video again.")
     return c
+
+# %% ../../nbs/80_learn/80_tokens.ipynb #ab23ac7f
+def pool_shots(
+    tokens: ShotTokens,             # of a video
+) -> ShotTokens:                    # one token; none when there is none
+    "The whole video as one shot."
+    if not len(tokens): return tokens
+    weights = {n: np.where(np.isfinite(x), np.maximum(tokens.length_s, 1e-9)[:, None], 0.0) for n, x in tokens.arrays.items()}
+    total = {n: w.sum(0) for n, w in weights.items()}
+    arrays = {n: np.divide((w * np.nan_to_num(tokens.arrays[n])).sum(0), total[n], out=np.full(w.shape[1], np.nan), where=total[n] > 0)[None].astype(np.float32) for n, w in weights.items()}
+    return ShotTokens(tokens.start_s[:1], tokens.length_s.sum(keepdims=True), arrays, tokens.modalities, tokens.versions)
 
 # %% ../../nbs/80_learn/80_tokens.ipynb #c41fdaf4
 @dataclass(frozen=True)

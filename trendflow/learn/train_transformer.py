@@ -33,50 +33,32 @@ from .tokens import ShotTokens, TokenSchema, token_schema
 from .transformer import Plan
 
 # %% auto #0
-__all__ = ['LIMITS', 'train_transformer', 'load_transformer']
+__all__ = ['LIMITS', 'Task', 'trained', 'train_transformer', 'load_transformer']
 
-# %% ../../nbs/80_learn/87_train_transformer.ipynb #8d8ca976
-def train_transformer(
-    features: pd.DataFrame,                             # [video, column] feature frame
-    targets: Targets | pd.DataFrame,                    # y by head; NaN where unknown
-    groups: pd.Series,                                  # [video] channel
-    times: pd.Series | None = None,                     # [video] publication; for splits by time
-    tokens: Mapping[str, ShotTokens] | None = None,                       # shots; None: it learns from the feature frame alone
-    *,
-    split: str = "channel",                             # channel, time, channel_time or random
-    seed: int = 0,                                      # of the folds and of every network
-    quantiles: tuple[float, ...] = (0.1, 0.5, 0.9),     # rising, 0.5 among them
-    folds: int = 5,                                     # for channel and random
-    recipe: Recipe = Recipe(),                          # how to train
-    form: Mapping[str, Any] | None = None,              # fields of Plan that are to be others, such as width
-    device: str = "cpu",                                # or cuda
-    checkpoint: str | Path | None = None,               # folder in which the state is kept after each epoch
-    quiet: bool = False,                                # no progress bar
-) -> TransformerModel:                                  # raises UsageError
-    "A model of shots: one network per fold, judged on it."
-    return _trained("transformer", _Task(features, targets, groups, times, tokens, split, seed, quantiles, folds, recipe, dict(form or {}), device, checkpoint, quiet))
-
-
+# %% ../../nbs/80_learn/87_train_transformer.ipynb #c3288ce9
 @dataclass(frozen=True, eq=False)
-class _Task:
-    "What is to be trained."
-    features: pd.DataFrame
-    targets: Targets | pd.DataFrame
-    groups: pd.Series
-    times: pd.Series | None
-    tokens: Mapping[str, ShotTokens] | None
-    split: str
-    seed: int
-    quantiles: tuple[float, ...]
-    folds: int
-    recipe: Recipe
-    form: dict[str, Any]
-    device: str
-    checkpoint: str | Path | None
-    quiet: bool
+class Task:
+    "What is to be trained, and how."
+    features: pd.DataFrame                              # [video, column] feature frame
+    targets: Targets | pd.DataFrame                     # y by head; NaN where unknown
+    groups: pd.Series                                   # [video] channel
+    times: pd.Series | None                             # [video] publication
+    tokens: Mapping[str, ShotTokens] | None             # video_id → shots
+    split: str                                          # of learn.splits
+    seed: int                                           # of the folds and of every network
+    quantiles: tuple[float, ...]                        # rising, 0.5 among them
+    folds: int                                          # for channel and random
+    recipe: Recipe                                      # how to train
+    form: Mapping[str, Any]                             # fields of Plan that are to be others
+    device: str                                         # cpu or cuda
+    checkpoint: str | Path | None                       # folder
+    quiet: bool                                         # no progress bar
 
-# %% ../../nbs/80_learn/87_train_transformer.ipynb #db7ce64b
-def _trained(kind: str, task: _Task) -> TransformerModel:
+# %% ../../nbs/80_learn/87_train_transformer.ipynb #492198d8
+def trained(
+    kind: str,                      # transformer or fusion
+    task: Task,                     # what and how
+) -> TransformerModel:              # raises UsageError
     "All parts, their judgement and the card."
     if 0.5 not in task.quantiles or list(task.quantiles) != sorted(set(task.quantiles)) or not 0 < min(task.quantiles) < max(task.quantiles) < 1:
         raise UsageError(f"training: quantiles {task.quantiles} must rise within 0 and 1, and 0.5 must be among them. (0.1, 0.5, 0.9) is usual.")
@@ -91,24 +73,24 @@ def _trained(kind: str, task: _Task) -> TransformerModel:
     parts, said, apart = [], [], []
     with _bar(len(found) * task.recipe.epochs, kind, task.quiet) as bar:
         for k, fold in enumerate(found):
-            part, plan = _part(task, k, fold, x, y, schema, bar)
+            part, plan = _part(kind, task, k, fold, x, y, schema, bar)
             parts.append(part)
             for where, out in ((fold.test, said), (fold.valid, apart)):
-                if len(where): out.append(pd.DataFrame(part.quantiles(plan, part.inputs.encode(x.loc[where], shots_of(task.tokens, where)), task.device).reshape(len(where), -1), where, prediction_columns(heads, task.quantiles)))
+                if len(where): out.append(pd.DataFrame(part.quantiles(plan, part.inputs.encode(x.loc[where], shots_of(task.tokens, where, kind)), task.device).reshape(len(where), -1), where, prediction_columns(heads, task.quantiles)))
     shifts, metrics = _judged(task, heads, y, said, apart)
     card = _card(kind, task, x, y, schema, plan, parts[0].inputs.groups, len(parts), shifts, metrics)
     return TransformerModel(kind, schema_of(x), plan, tuple(parts), shifts, card)
 
 
-def _part(task: _Task, k: int, fold: Fold, x: pd.DataFrame, y: pd.DataFrame, schema: TokenSchema | None, bar: Any) -> tuple[Part, Plan]:
+def _part(kind: str, task: Task, k: int, fold: Fold, x: pd.DataFrame, y: pd.DataFrame, schema: TokenSchema | None, bar: Any) -> tuple[Part, Plan]:
     "The network of one fold."
     stop = fold.valid if len(fold.valid) else fold.train[fold_of(task.groups.loc[fold.train], 8, task.seed + 1) == 0]
     learn = fold.train.difference(stop, sort=False)
-    inputs = fit_inputs(x.loc[learn], shots_of(task.tokens, learn), schema)
+    inputs = fit_inputs(x.loc[learn], shots_of(task.tokens, learn, kind), schema)
     plan = Plan(inputs.widths, tuple(y.columns), task.quantiles, **task.form)
     centre, scale = y.loc[learn].mean().fillna(0.0).to_numpy(), y.loc[learn].std(ddof=0).fillna(0.0).clip(lower=1e-6).to_numpy()
     both = learn.append(stop)
-    examples = Examples(inputs.encode(x.loc[both], shots_of(task.tokens, both)), ((y.loc[both].to_numpy() - centre) / scale).astype(np.float32), np.arange(len(learn)), np.arange(len(learn), len(both)))
+    examples = Examples(inputs.encode(x.loc[both], shots_of(task.tokens, both, kind)), ((y.loc[both].to_numpy() - centre) / scale).astype(np.float32), np.arange(len(learn)), np.arange(len(learn), len(both)))
     if task.checkpoint: Path(task.checkpoint).mkdir(parents=True, exist_ok=True)
 
     def told(epoch: int, loss: float) -> None:
@@ -124,8 +106,8 @@ def _bar(total: int, title: str, quiet: bool) -> Any:
     from tqdm.auto import tqdm
     return tqdm(total=total, desc=title, unit="epoch", leave=False, disable=quiet or os.environ.get("IN_TEST") == "1")
 
-# %% ../../nbs/80_learn/87_train_transformer.ipynb #974ff19a
-def _judged(task: _Task, heads: list[str], y: pd.DataFrame, said: list[pd.DataFrame], apart: list[pd.DataFrame]) -> tuple[dict[str, float], dict[str, Any]]:
+# %% ../../nbs/80_learn/87_train_transformer.ipynb #3f90aaf7
+def _judged(task: Task, heads: list[str], y: pd.DataFrame, said: list[pd.DataFrame], apart: list[pd.DataFrame]) -> tuple[dict[str, float], dict[str, Any]]:
     "Shifts of the intervals, and figures of videos that no network has seen; intervals of a fold are calibrated on the others."
     raw, fold = pd.concat(said), pd.concat([pd.Series(k, p.index) for k, p in enumerate(said)])
     by = pd.concat(apart) if apart else raw
@@ -146,13 +128,13 @@ def _judged(task: _Task, heads: list[str], y: pd.DataFrame, said: list[pd.DataFr
         metrics[h] = {"videos": len(truth), "spearman": None if np.isnan(rank) else rank, "mae": mae(at, p), **cover, "width": width}
     return shifts, metrics
 
-# %% ../../nbs/80_learn/87_train_transformer.ipynb #45f064c2
+# %% ../../nbs/80_learn/87_train_transformer.ipynb #cc1bde5c
 LIMITS = ("Growth of videos of other kinds, countries or years than those it was trained on is not what it was judged on.",
           "A value outside the range of the training counts as the nearest one inside.",
           "Contributions say what the model does, not what causes growth.")
 
 
-def _card(kind: str, task: _Task, x: pd.DataFrame, y: pd.DataFrame, schema: TokenSchema | None, plan: Plan, groups: dict[str, list[str]], networks: int,
+def _card(kind: str, task: Task, x: pd.DataFrame, y: pd.DataFrame, schema: TokenSchema | None, plan: Plan, groups: dict[str, list[str]], networks: int,
           shifts: dict[str, float], metrics: dict[str, Any]) -> dict[str, Any]:
     "What is known about the model."
     ages = x["snapshot.age_days"].dropna() if "snapshot.age_days" in x else pd.Series(dtype=float)
@@ -160,10 +142,31 @@ def _card(kind: str, task: _Task, x: pd.DataFrame, y: pd.DataFrame, schema: Toke
             "age_days": [float(ages.min()), float(ages.max())] if len(ages) else None}
     versions = {"trendflow": trendflow.__version__, "python": platform.python_version(), "numpy": np.__version__, "torch": single_threaded_torch().__version__}
     return {"kind": kind, "engine": "torch", "schema": schema_of(x).to_dict(), "tokens": schema.to_dict() if schema else None, "heads": list(plan.heads), "quantiles": list(plan.quantiles),
-            "plan": {**plan.to_dict(), "heads": list(plan.heads), "quantiles": list(plan.quantiles)}, "groups": groups, "recipe": asdict(task.recipe), "networks": networks, "seed": task.seed,
+            "plan": plan.to_dict(), "groups": [[g, names] for g, names in groups.items()], "recipe": asdict(task.recipe), "networks": networks, "seed": task.seed,
             "split": task.split, "data": data, "versions": versions, "metrics": metrics, "shifts": shifts, "limits": list(LIMITS)}
 
-# %% ../../nbs/80_learn/87_train_transformer.ipynb #0623563d
+# %% ../../nbs/80_learn/87_train_transformer.ipynb #b9858417
+def train_transformer(
+    features: pd.DataFrame,                             # [video, column] feature frame
+    targets: Targets | pd.DataFrame,                    # y by head; NaN where unknown
+    groups: pd.Series,                                  # [video] channel
+    times: pd.Series | None = None,                     # [video] publication; for splits by time
+    tokens: Mapping[str, ShotTokens] | None = None,                       # shots; None: it learns from the feature frame alone
+    *,
+    split: str = "channel",                             # channel, time, channel_time or random
+    seed: int = 0,                                      # of the folds and of every network
+    quantiles: tuple[float, ...] = (0.1, 0.5, 0.9),     # rising, 0.5 among them
+    folds: int = 5,                                     # for channel and random
+    recipe: Recipe = Recipe(),                          # how to train
+    form: Mapping[str, Any] | None = None,              # fields of Plan that are to be others, such as width
+    device: str = "cpu",                                # or cuda
+    checkpoint: str | Path | None = None,               # folder in which the state is kept after each epoch
+    quiet: bool = False,                                # no progress bar
+) -> TransformerModel:                                  # raises UsageError
+    "A model of shots: one network per fold, judged on it."
+    return trained("transformer", Task(features, targets, groups, times, tokens, split, seed, quantiles, folds, recipe, form or {}, device, checkpoint, quiet))
+
+
 def load_transformer(
     folder: str | Path,             # of save
 ) -> TransformerModel:              # raises UsageError when a byte of it is another

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # %% auto #0
 __all__ = ['TIMES', 'Plan', 'new_weights', 'forward', 'spread', 'forward_all', 'pinball']
 
-# %% ../../nbs/80_learn/84_transformer.ipynb #0272131b
+# %% ../../nbs/80_learn/84_transformer.ipynb #caa7e37e
 @dataclass(frozen=True)
 class Plan:
     "The form of a network; with the weights it is the network."
@@ -53,7 +53,14 @@ class Plan:
         "Numbers that a column of a flat group becomes."
         return 2 + (self.pieces if group == "meta" else 0)
 
-    def to_dict(self) -> dict[str, Any]: return asdict(self)
+    def to_dict(self) -> dict[str, Any]:    # widths as pairs: their order is part of the form
+        "For the card of a model."
+        return {**asdict(self), "widths": [[g, n] for g, n in self.widths.items()], "heads": list(self.heads), "quantiles": list(self.quantiles)}
+
+    @classmethod
+    def from_dict(cls, told: dict[str, Any]) -> Plan:
+        "From what to_dict gave, also after JSON."
+        return cls(**{**told, "widths": {g: n for g, n in told["widths"]}, "heads": tuple(told["heads"]), "quantiles": tuple(told["quantiles"])})
 
 # %% ../../nbs/80_learn/84_transformer.ipynb #2a7b58f2
 TIMES = 12                                  # numbers that say when a shot is
