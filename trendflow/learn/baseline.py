@@ -107,14 +107,14 @@ def _fit(table: LearningTable, engine: str, seed: int, quantiles: tuple[float, .
     "A member of all videos, its shifts, and what they rest on."
     folds = divide(table.x.index, "channel", groups=table.groups, folds=recipe.folds, seed=seed)
     raw, fold = cross_predict(table, folds, engine, seed, quantiles, recipe)
-    shifts = calibrate(raw, table.y, table.groups, list(table.y), quantiles)
+    shifts = calibrate(raw, table.y, table.groups, table.heads, quantiles)
     return train_member(table, engine, seed, quantiles, recipe), shifts, raw, fold
 
 
 def _judged(table: LearningTable, by: str, engine: str, seed: int, quantiles: tuple[float, ...], recipe: Recipe,
             known: tuple[pd.DataFrame, pd.Series]) -> tuple[pd.DataFrame, pd.Series, Split]:
     "Calibrated predictions of videos that had no part in them, by a split."
-    told = list(table.y)
+    told = table.heads
     folds = divide(table.x.index, by, groups=table.groups, times=table.times, folds=recipe.folds, seed=seed)
     if by in ("channel", "random"):
         raw, fold = known if by == "channel" else cross_predict(table, folds, engine, seed, quantiles, recipe)
@@ -148,7 +148,7 @@ def train_baseline(
     member, shifts, raw, fold = _fit(table, engine, seed, quantiles, recipe)
     judged, number, folds = _judged(table, split, engine, seed, quantiles, recipe, (raw, fold))
     card = _card(table, schema, judged, folds, {"engine": engine, "split": split, "seed": seed, "quantiles": list(quantiles), "shifts": shifts, "recipe": vars(recipe)})
-    return Baseline(schema, list(table.y), quantiles, member, shifts, card, judged.clip(lower=0.0).assign(fold=number))
+    return Baseline(schema, table.heads, quantiles, member, shifts, card, judged.clip(lower=0.0).assign(fold=number))
 
 # %% ../../nbs/80_learn/70_baseline.ipynb #90430fc8
 def _card(table: LearningTable, schema: FeatureSchema, judged: pd.DataFrame, folds: Split, told: dict[str, Any]) -> dict[str, Any]:
@@ -157,16 +157,18 @@ def _card(table: LearningTable, schema: FeatureSchema, judged: pd.DataFrame, fol
     for f in folds:
         for name, p in naive_predictions(table.x, table.y.loc[f.train], f.test).items(): naive[name].append(p)
     scores = evaluate(judged, table.y, table.groups, units="log", others={n: pd.concat(p).loc[judged.index] for n, p in naive.items()}, n=0).xs("all", level="bucket")
-    metrics = {}
-    for head in table.y:
-        model, others = scores.loc[(head, "model")], scores.loc[head].drop("model")
-        metrics[head] = {"videos": int(model["videos"]), **{m: _plain(model[m]) for m in ("spearman", "mae", "r2", "mdape", "coverage", "width") if m in model},
-                         "naive_spearman": _plain(others["spearman"].max()), "naive_mae": _plain(others["mae"].min())}
+    metrics: dict[str, dict[str, Any]] = {}
+    for head in table.heads:
+        others: Any = pd.DataFrame(scores.xs(head, level="head")).to_dict("index")
+        model = others.pop("model")
+        metrics[head] = {"videos": int(model["videos"]), **{m: _plain(x) for m, x in model.items() if m in ("spearman", "mae", "r2", "mdape", "coverage", "width")},
+                         "naive_spearman": _plain(np.nanmax([o["spearman"] for o in others.values()])), "naive_mae": _plain(min(o["mae"] for o in others.values()))}
     age = table.x["snapshot.age_days"].dropna() if "snapshot.age_days" in table.x else pd.Series(dtype=float)
     data = {"videos": len(table), "channels": int(table.groups.nunique()), "fingerprint": fingerprint(table.x, table.y),
             "age_days": [round(float(v), 2) for v in (age.min(), age.max())] if len(age) else None}
     versions = {"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in ("trendflow", "numpy", *ENGINES[told["engine"]])}}
-    return {"kind": "baseline", "schema": schema.to_dict(), "heads": list(table.y), "data": data, "metrics": metrics, "limits": _limits(data, told["split"]), "versions": versions, **told}
+    return {"kind": "baseline", "schema": schema.to_dict(), "heads": table.heads, "data": data, "metrics": metrics, "limits": _limits(data, told["split"]),
+            "versions": versions, **told}
 
 
 def _plain(x: float) -> float | None: return None if np.isnan(x) else round(float(x), 4)

@@ -60,7 +60,8 @@ def _catboost(cb: Any, train: tuple, stop: tuple, quantile: float | None, seed: 
 
 def _lightgbm(lgb: Any, train: tuple, stop: tuple, quantile: float | None, seed: int, recipe: Recipe) -> Any:
     loss: dict[str, Any] = {"objective": "l2"} if quantile is None else {"objective": "quantile", "alpha": quantile}
-    options = {**loss, "learning_rate": recipe.rate or (0.03 if quantile is None else 0.06), "num_leaves": 31, "min_child_samples": 20, "feature_fraction": 0.3, "bagging_fraction": 0.8, "bagging_freq": 1,
+    rate = recipe.rate or (0.03 if quantile is None else 0.06)
+    options = {**loss, "learning_rate": rate, "num_leaves": 31, "min_child_samples": 20, "feature_fraction": 0.3, "bagging_fraction": 0.8, "bagging_freq": 1,
                "lambda_l2": 1.0, "extra_trees": True, "num_threads": 1, "deterministic": True, "force_row_wise": True, "seed": seed, "verbose": -1}
     data = lgb.Dataset(*train, params=options)
     return lgb.train(options, data, recipe.trees, valid_sets=[lgb.Dataset(*stop, reference=data, params=options)], callbacks=[lgb.early_stopping(recipe.patience, verbose=False)])
@@ -97,11 +98,12 @@ def from_bytes(
 ) -> Any:                           # the model; raises UsageError
     "The model of a file. Trees are data; nothing is executed."
     package = library(engine)
+    unreadable: type[Exception] = package.CatBoostError if engine == "catboost" else package.basic.LightGBMError
     try:
         if engine == "lightgbm" and not content.startswith(b"tree"): raise ValueError("it does not begin with tree")
         if engine == "lightgbm": return package.Booster(model_str=content.decode())
         return package.CatBoostRegressor().load_model(blob=content)
-    except (package.CatBoostError if engine == "catboost" else package.basic.LightGBMError, ValueError) as e:
+    except (unreadable, ValueError) as e:
         raise UsageError(f"{engine}: a file of trees cannot be read: {str(e).splitlines()[0]}. Train again, or take the version that made it.") from e
 
 # %% ../../nbs/80_learn/65_engines.ipynb #3d95a43b

@@ -15,7 +15,7 @@ import pandas as pd
 from ..core.errors import UsageError, raise_faults
 from .calibration import quantile_name
 from .engines import ENGINES, Recipe, ask, contributions, grow
-from .splits import Split, fold_of, split
+from .splits import Split, fold_of
 from .targets import Targets
 
 # %% auto #0
@@ -34,9 +34,12 @@ class LearningTable:
     groups: pd.Series               # [video] channel
     times: pd.Series | None         # [video] publication
 
+    @property
+    def heads(self) -> list[str]: return [str(h) for h in self.y]
+
     def __len__(self) -> int: return len(self.x)
 
-    def __repr__(self) -> str: return f"LearningTable({len(self)} videos of {self.groups.nunique()} channels, {self.x.shape[1]} columns, {', '.join(map(str, self.y))})"
+    def __repr__(self) -> str: return f"LearningTable({len(self)} videos of {self.groups.nunique()} channels, {self.x.shape[1]} columns, {', '.join(self.heads)})"
 
     def take(self, videos: pd.Index) -> LearningTable:
         "The rows of some videos."
@@ -160,15 +163,15 @@ def train_member(
 ) -> Member:                        # raises UsageError
     "Models for every head of a table."
     columns, x = tuple(map(str, table.x.columns)), table.x.to_numpy(np.float64)
-    vector, arrays, models = np.array([c.startswith(VECTOR) for c in columns]), {}, {}
+    vector, arrays, models = np.array([c.startswith(VECTOR) for c in columns]), dict[str, np.ndarray](), dict[str, tuple]()
     if vector.any(): arrays |= _principal(x[:, vector], recipe.vector_axes)
-    for head in table.y:
+    for head in table.heads:
         there, y = table.y[head].notna().to_numpy(), table.y[head].to_numpy(np.float64)
-        speed = x[there, columns.index(anchor_of(head))] if anchor_of(head) in columns else np.zeros(0)
+        speed = x[there][:, columns.index(anchor_of(head))] if anchor_of(head) in columns else np.zeros(0)
         arrays[f"{head}.anchor"] = np.array([np.nanmedian(speed) if np.isfinite(speed).any() else 0.0, 0.0])
         blank = Member(engine, columns, arrays, {})
-        arrays[f"{head}.anchor"] = np.array([arrays[f"{head}.anchor"][0], np.median(y[there] - blank.anchor(x, str(head))[there])])
-        seen, left, channel = blank.matrix(x)[there], (y - blank.anchor(x, str(head)))[there], table.groups[there].to_numpy()
+        arrays[f"{head}.anchor"] = np.array([arrays[f"{head}.anchor"][0], np.median(y[there] - blank.anchor(x, head)[there])])
+        seen, left, channel = blank.matrix(x)[there], (y - blank.anchor(x, head))[there], table.groups[there].to_numpy()
         for q in quantiles:
             made = []
             for bag in range(recipe.bags if q == 0.5 else 1):
