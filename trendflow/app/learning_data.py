@@ -20,7 +20,7 @@ from ..core.errors import UsageError
 from ..segment.texts import VideoDocument, moment, read_info
 
 # %% auto #0
-__all__ = ['KINDS', 'TEXTS', 'TIMES', 'kind_of', 'renames', 'read_table', 'write_table', 'info_rows']
+__all__ = ['KINDS', 'TEXTS', 'TIMES', 'kind_of', 'renames', 'read_table', 'write_table', 'write_figure', 'info_rows']
 
 # %% ../../nbs/85_app/24_learning_data.ipynb #78f6c76b
 KINDS = (".parquet", ".csv", ".csv.gz")
@@ -54,7 +54,7 @@ def read_table(
     path: str | Path,               # .parquet, .csv or .csv.gz
     who: str = "table",             # for the messages
     rename: Mapping[str, str] | None = None,    # column of the file → its name here
-) -> pd.DataFrame:                  # ids, times and titles are texts; raises UsageError
+) -> pd.DataFrame:                  # ids, times and titles are texts; attrs["renamed"]: columns that were found; raises UsageError
     "A table as it stands in its file."
     path, rename = Path(path), dict(rename or {})
     kind = kind_of(path, who)
@@ -65,7 +65,9 @@ def read_table(
         told = str(e).strip().splitlines() or [type(e).__name__]
         raise UsageError(f"{who}: {path.name}: cannot be read as {kind}: {told[0][:200]}. Write it again.") from None
     table = table.reset_index() if table.index.name in ("video_id", *(o for o, n in rename.items() if n == "video_id")) else table
+    found = [o for o in rename if o in table]
     table = table.rename(columns=rename)
+    table.attrs["renamed"] = found
     twice = sorted({str(c) for c in table.columns[table.columns.duplicated()]})
     if twice: raise UsageError(f"{who}: {path.name}: the columns {twice} stand twice. Keep one of each, or rename.")
     for c in ("video_id", "channel_id"):
@@ -106,7 +108,19 @@ def write_table(
     finally: part.unlink(missing_ok=True)
     return out
 
-# %% ../../nbs/85_app/24_learning_data.ipynb #266ec0fc
+# %% ../../nbs/85_app/24_learning_data.ipynb #898369dd
+def write_figure(
+    figure: Any,                    # a Picture
+    out: str | Path,                # .png, .svg or .pdf
+) -> Path:                          # the file; raises UsageError
+    "A figure as a file, or nothing."
+    out = Path(out)
+    part = out.with_name(f".{out.stem}.part{out.suffix}")
+    try: figure.save(part, dpi=140).replace(out)
+    finally: part.unlink(missing_ok=True)
+    return out
+
+# %% ../../nbs/85_app/24_learning_data.ipynb #85b2433a
 def info_rows(
     info: Any,                      # path of an info JSON, a dict, or what read_info gave
     t0: Any = None,                 # moment of analysis; None: the moment of the JSON

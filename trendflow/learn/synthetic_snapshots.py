@@ -34,6 +34,8 @@ def synthetic_snapshots(
     seen = _FIRST + rng.integers(0, 60, videos) * DAY_S + rng.integers(0, 1440, videos) * 60.0
     day = np.arange(23)
     views = reach[:, None] * ((age[:, None] + day) / 20) ** pace[:, None]
+    after = np.exp(rng.normal(0, 0.5, videos) + 1.2 * (promise & (age < 3)) - 0.6 * (~promise & (age > 4)))          # a promise pulls while it is new
+    views = views[:, :1] + after[:, None] * (views - views[:, :1])
     views = np.maximum.accumulate(rng.poisson(np.maximum(views, 1.0)), axis=1)
     likes = np.minimum(rng.binomial(views, np.minimum(share, 0.5)[:, None]), views)
     likes = np.maximum.accumulate(likes, axis=1).astype(float)
