@@ -188,7 +188,7 @@ def figures(
     seed: int = 0,                  # of the folds
 ) -> pd.DataFrame:                  # [head, figure] – of the model, of videos it had not seen, and of the best naive predictor
     "The figures of a card beside the naive predictors."
-    told = pd.DataFrame({h: m for h, m in model.card["metrics"].items() if isinstance(m, dict)}).T
+    told = pd.DataFrame({h: model.card["metrics"][h] for h in model.heads if h in model.card["metrics"]}).T
     if "naive_spearman" not in told:
         x, y = own.features.loc[own.targets.table.index], own.targets.table[list(model.heads)].astype(float)
         folds = divide(y.index, split, groups=own.groups, times=own.times, seed=seed)
@@ -225,8 +225,8 @@ def judge(
     if not len(index) or not heads: raise UsageError(f"evaluate: {len(index)} videos and {len(heads)} heads can be judged. {own.targets!r}. Give snapshots of 21 days after t0.")
     x, y = model.schema.select(given.features.loc[index]), own.targets.table.loc[index, heads].astype(float)
     if fingerprint(x, y) == model.card.get("data", {}).get("fingerprint"):
-        told = pd.DataFrame({h: m for h, m in model.card["metrics"].items() if isinstance(m, dict)}).T.astype(float)
-        return told.rename_axis("head").assign(bucket="all").set_index("bucket", append=True), True
+        told = pd.DataFrame({h: model.card["metrics"][h] for h in model.heads if h in model.card["metrics"]}).T.astype(float)
+        return told[[c for c in SHOWN if c in told]].rename_axis("head").assign(bucket="all").set_index("bucket", append=True), True
     said = predict(store, model, snapshots, meta).wide()
     told = evaluate(said.loc[said.index.intersection(index)], y, own.groups, age_days=x.get("snapshot.age_days"))
     return told.xs("model", level="predictor").dropna(axis=1, how="all"), False

@@ -20,14 +20,13 @@ from ..core.registry import discover
 from .calibration import quantile_name
 from .feature_schema import SNAPSHOT_FAMILIES, differences, families, installed_version
 from .feature_table import each_run, feature_table
-from .forecast_views import compact, forecast_figure, in_words
+from .in_words import compact, counted, in_words
 from .model_folder import read_model
-from .snapshot_features import snapshot_features
+from .snapshot_features import read_page, snapshot_features
 from .snapshots import Snapshots
 from .title_vectors import title_vectors
 from .tokens import ShotTokens, shot_tokens, text_vectors
 from ..views.browse import Run
-from ..views.panels import plural
 
 if TYPE_CHECKING:
     from trendflow.views.panels import Picture
@@ -94,7 +93,7 @@ def gather(
         table = feature_table(opened, snapshots, meta, t0=t0, components=components, title_vectors=titled, tolerance_days=tolerance_days)
     else:
         table = snapshot_features(snapshots, meta, t0, tolerance_days)      # type: ignore[arg-type]
-        if titled: table = _joined(table, title_vectors(meta.set_index("video_id")["title"].reindex(table.index) if "video_id" in meta else meta["title"].reindex(table.index)))      # type: ignore[union-attr]
+        if titled: table = _joined(table, title_vectors(read_page(meta, table.index)["title"]))
     columns = list(dict.fromkeys(c for m in models for c in m.schema.columns if c.split(".")[0].endswith("_vector") and c not in table))
     if columns: table = _joined(table, _vectors(opened, columns, table.index))
     shots = {r.manifest["run"]["video_id"]: _shots(r) for r in opened} if any(getattr(m, "tokens", None) for m in models) else {}
@@ -133,7 +132,7 @@ def declines(
     differs = differences(model.schema, x)
     if differs: return out + f"the features are of another schema: {'; '.join(differs)}"
     own = [c for c in model.schema.columns if c.split(".")[0] in reads and not c.endswith(".present")]
-    if own: out = out.mask(x[own].isna().all(axis=1), f"none of the {plural(len(reads), 'component')} that it reads is in this run")
+    if own: out = out.mask(x[own].isna().all(axis=1), f"none of the {counted(len(reads), 'component')} that it reads is in this run")
     if getattr(model, "tokens", None): out = out.mask(out == "", pd.Series({v: _shot_fault(model.tokens, known.tokens.get(v)) for v in x.index}))
     return out
 
@@ -158,7 +157,8 @@ def _about(model: Any, x: pd.DataFrame, refused: dict[str, list[str]]) -> list[s
         gone, age = [f for f in model.schema.versions if f in there and not there.at[video, f]], np.nan if ages is None else ages[video]
         parts = [head, *(f"{r}." for r in refused[video])]
         if gone: parts.append(f"Not known of this video: {', '.join(f.replace('_', ' ') for f in gone)}.")
-        if np.isfinite(age) and not 0.99 * low - 0.01 <= age <= 1.01 * high + 0.01: parts.append(f"At t0 it was {age:.1f} days old, the model was trained on {low:.1f} to {high:.1f} days: a guess.")
+        if np.isfinite(age) and not 0.99 * low - 0.01 <= age <= 1.01 * high + 0.01:
+            parts.append(f"At t0 it was {age:.1f} days old, the model was trained on {low:.1f} to {high:.1f} days: a guess.")
         out.append(" ".join(parts))
     return out
 
@@ -187,7 +187,8 @@ class Prediction:
         said = self.answered["why"].value_counts()
         if len(self) == 1: return str(said.index[0])
         more = [f"{len(self.unanswered)} videos without an answer: {next(iter(self.unanswered.values()))}."] if self.unanswered else []
-        return "\n".join([*(f"{plural(n, 'video')}: {text}" for text, n in said.head(5).items()), *([f"and {len(said) - 5} more kinds of answers"] if len(said) > 5 else []), *more])
+        return "\n".join([*(f"{counted(n, 'video')}: {text}" for text, n in said.head(5).items()),
+                          *([f"and {len(said) - 5} more kinds of answers"] if len(said) > 5 else []), *more])
 
     @cached_property
     def contributions(self) -> pd.DataFrame:    # video_id, head, feature, value, contribution (log units), factor, words; strongest first
@@ -199,7 +200,8 @@ class Prediction:
 
     def of(self, video_id: str) -> Prediction:  # raises UsageError
         "The answer for one of the videos."
-        if video_id not in self.answered.index: raise UsageError(f"prediction: {self.unanswered.get(video_id) or f'video {video_id!r} is not among {len(self)}'}. Choose another video.")
+        if video_id not in self.answered.index:
+            raise UsageError(f"prediction: {self.unanswered.get(video_id) or f'video {video_id!r} is not among {len(self)}'}. Choose another video.")
         parts = tuple((m, x.loc[[video_id]], {v: t for v, t in shots.items() if v == video_id}) for m, x, shots in self.parts if video_id in x.index)
         return Prediction(self.table.loc[[video_id]], self.answered.loc[[video_id]], {}, parts)
 
@@ -244,7 +246,9 @@ def predict(
         parts.append((m, own, shots)), tables.append(_long(m, told, own))
         mark = str(m.card.get("data", {}).get("fingerprint", ""))[:12]
         answered.append(pd.DataFrame({"kind": m.kind, "engine": _engine(m), "fingerprint": mark, "why": _about(m, own, refused)}, index=mine))
-    if not answered: raise UsageError(f"predict: no model can answer: {'; '.join(dict.fromkeys(r for v in refused.values() for r in v)) or 'there is no video'}. Give what it needs, or another model.")
+    if not answered:
+        why_not = "; ".join(dict.fromkeys(r for v in refused.values() for r in v)) or "there is no video"
+        raise UsageError(f"predict: no model can answer: {why_not}. Give what it needs, or another model.")
     said = pd.concat(answered)
     said = said.loc[x.index[x.index.isin(said.index)]].rename_axis("video_id")
     left = {v: "; ".join(r) for v, r in refused.items() if v not in said.index}
@@ -304,7 +308,8 @@ def _lines(told: Prediction) -> list[str]:
     "What stands under the table."
     if len(told) != 1: return [*([f"… and {len(told) - 20} more"] if len(told) > 20 else []), *told.why.splitlines()]
     head, strong = _strongest(told)
-    return [f"What moved {head} most: " + "; ".join(f"{r.words} (×{r.factor:.2f})" for r in strong.itertuples()) + ".", told.why]
+    moved = "; ".join(f"{r.words} (×{r.factor:.2f})" for r in strong.itertuples() if abs(r.contribution) >= 0.01)
+    return [f"What moved {head} most: {moved or 'nothing by more than 1 %'}.", told.why]
 
 # %% ../../nbs/80_learn/90_predict.ipynb #31e4cc58
 def as_text(
@@ -314,7 +319,7 @@ def as_text(
     columns, rows = _rows(told)
     width = [max(len(r[i]) for r in [columns, *rows]) for i in range(len(columns))]
     table = ["  ".join(v.ljust(w) if i == 0 else v.rjust(w) for i, (v, w) in enumerate(zip(r, width))).rstrip() for r in [columns, *rows]]
-    title = str(told.answered.index[0]) if len(told) == 1 else plural(len(told), "video")
+    title = str(told.answered.index[0]) if len(told) == 1 else counted(len(told), "video")
     return "\n".join([title, *table, "", *_lines(told)])
 
 
@@ -326,7 +331,7 @@ def as_html(
     cell = "padding:2px 10px 2px 0;border:0;border-bottom:1px solid rgba(128,128,128,.25);background:none;color:inherit;white-space:nowrap;text-align:"
     body = "".join("<tr style='background:none'>" + "".join(f"<{tag} style='{cell}{'right' if i else 'left'}'>{escape(v)}</{tag}>" for i, v in enumerate(r)) + "</tr>"
                    for tag, r in [("th", columns), *(("td", r) for r in rows)])
-    title = str(told.answered.index[0]) if len(told) == 1 else plural(len(told), "video")
+    title = str(told.answered.index[0]) if len(told) == 1 else counted(len(told), "video")
     return ("<div style='font-family:system-ui,sans-serif;font-size:13px;color:inherit;overflow-x:auto'>"
             f"<div style='margin:2px 0 6px'><b>{escape(title)}</b></div><table style='border-collapse:collapse;border:0;margin:0;color:inherit'>{body}</table>"
             + "".join(f"<div style='opacity:.7;margin-top:6px'>{escape(line)}</div>" for line in _lines(told)) + "</div>")
@@ -344,5 +349,7 @@ def _picture(told: Prediction, head: str | None, most: int) -> Picture:
         days = [int(h.split("_")[-1].rstrip("d")) for h in own.index]
         levels[x] = (own[[names[0], "p50", names[-1]]].set_axis(pd.Index(days), axis=0).set_axis(["low", "middle", "high"], axis=1).sort_index(), float(own["now"].iloc[0]))
     quantity, _, days_ = head.partition("_")
-    return forecast_figure(levels, strong, title=str(told.answered.index[0]), note=told.model, about=f"What moved the {quantity} gained in {days_.rstrip('d')} days most", why=told.why,
+    from trendflow.learn.forecast_views import forecast_figure          # matplotlib is loaded when a picture is asked for
+    return forecast_figure(levels, strong, title=str(told.answered.index[0]), note=told.model,
+                           about=f"What moved the {quantity} gained in {days_.rstrip('d')} days most", why=told.why,
                            ends=(names[0], "p50", names[-1]))
