@@ -165,7 +165,7 @@ def doubles(
         if abs(rho) >= least: rows.append((features.columns[i], features.columns[j], rho, equal))
     return pd.DataFrame(sorted(rows, key=lambda r: (not r[3], -abs(r[2]))), columns=["a", "b", "rho", "equal"])
 
-# %% ../../nbs/80_learn/58_quality.ipynb #4bd27b15
+# %% ../../nbs/80_learn/58_quality.ipynb #88bb6496
 DRIFT = 0.25                        # Siddiqi 2006, Credit Risk Scorecards
 
 
@@ -179,7 +179,7 @@ def drift(
     old, new, rows = features.loc[before].to_numpy(np.float64), features.loc[after].to_numpy(np.float64), []
     for x, y in zip(old.T, new.T):
         gone = np.isnan(x), np.isnan(y)
-        edges = np.unique(np.quantile(x[~gone[0]], np.linspace(0, 1, bins + 1)[1:-1])) if not gone[0].all() else np.zeros(1)
+        edges = np.unique(np.quantile(x[~gone[0]], np.linspace(0, 1, bins + 1)[1:-1], method="inverted_cdf")) if not gone[0].all() else np.zeros(1)
         p, q = (np.r_[np.bincount(np.searchsorted(edges, v[~g], side="left"), minlength=len(edges) + 1), g.sum()] for v, g in zip((x, y), gone))
         p, q = (np.maximum(k / max(k.sum(), 1), 0.5 / max(k.sum(), 1)) for k in (p, q))         # an empty bin counts as half a video
         rows.append((float(((q - p) * np.log(q / p)).sum()), float(gone[0].mean()), float(gone[1].mean())))
