@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def collection(n: int, seed: int, unknown: float = 0.3) -> tuple[pd.DataFrame, p
                       "snapshot.age_days": age, "title.words": rng.integers(1, 12, n).astype(float), "title.digits": rng.normal(size=n)}, index=videos)
     for i in range(6): x[f"title_vector.{i:03d}"] = vectors[:, i]
     x.loc[rng.random(n) < 0.1, "title.words"] = np.nan
-    center = speed + 1.2 * x["title.words"].between(4, 8) + 0.2 * vectors[:, 0] - 0.02 * age
+    center = speed + 1.2 * x["title.words"].between(4, 8) + 0.1 * vectors[:, 0] - 0.02 * age
     noise = rng.normal(0, 0.3, n // 5)[channel] + (0.2 + age / 40) * rng.normal(size=n)
     y = pd.DataFrame({h: np.maximum(center - 3 * h.startswith("likes") + noise, 0) for h in heads()}, index=videos)
     y.loc[rng.random(n) < unknown, "likes_7d"] = np.nan
@@ -221,11 +222,11 @@ def test_wrong_input_is_named(data: tuple, monkeypatch: pytest.MonkeyPatch) -> N
                          ({"quantiles": (0.9, 0.5)}, "must rise"), ({"split": "time"}, "Give times"), ({"targets": y[[]]}, "no columns"),
                          ({"targets": y[:30]}, "at least 60"), ({"features": x[100:]}, "have no features"), ({"groups": channel[:20]}, "have no groups"),
                          ({"features": x.replace({"title.digits": {x.iloc[0]["title.digits"]: -np.inf}})}, "infinite"), ({"targets": y * 0}, "same value"),
+                         ({"features": x.assign(**{"snapshot_1.views": 1.0})}, "after t0"), ({"features": x.assign(**{"ocr.sum": y["views_14d"]})}, "ocr.sum"),
                          ({"groups": pd.Series("one", index=x.index)}, "of 1 channels")):
         with pytest.raises(UsageError, match=says): train_baseline(**{"features": x, "targets": y, "groups": channel, "recipe": QUICK} | change)
 
-    def absent(name: str) -> None: raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-    monkeypatch.setattr("trendflow.learn.engines.importlib.import_module", absent)
+    monkeypatch.setitem(sys.modules, "catboost", None)
     with pytest.raises(UsageError, match=r"pip install 'trendflow\[learn\]'"): train_baseline(x, y, channel, engine="catboost")
 
 
