@@ -140,7 +140,7 @@ def refuse_leaks(
     told = "; ".join(f"{c} ({why}{'' if np.isnan(r) else f', {head} {r:.2f}'})" for c, why, head, r in first.to_numpy().tolist())
     raise UsageError(f"features: {found['column'].nunique()} columns seem to know what came after t0: {told}. Leave them out, or name those that are sure in allowed=.")
 
-# %% ../../nbs/80_learn/58_quality.ipynb #1b1cb0df
+# %% ../../nbs/80_learn/58_quality.ipynb #bea8b5a1
 def missing_shares(
     features: pd.DataFrame,                 # [video, column]
     parts: Mapping[str, pd.Index],          # name → videos
@@ -167,7 +167,8 @@ def doubles(
         equal = np.array_equal(there[:, i], there[:, j]) and np.array_equal(a, b)
         rho = 1.0 if equal else float(np.nan_to_num(spearman(a, b)))
         if abs(rho) >= least: rows.append((features.columns[i], features.columns[j], rho, equal))
-    return pd.DataFrame(sorted(rows, key=lambda found: (not found[3], -abs(found[2]))), columns=["a", "b", "rho", "equal"])
+    table = pd.DataFrame(rows, columns=["a", "b", "rho", "equal"])
+    return table.iloc[np.lexsort((-table["rho"].astype(float).abs(), ~table["equal"].astype(bool)))].reset_index(drop=True)
 
 # %% ../../nbs/80_learn/58_quality.ipynb #88bb6496
 DRIFT = 0.25                        # Siddiqi 2006, Credit Risk Scorecards
