@@ -262,7 +262,8 @@ def test_on_real_snapshots_it_beats_the_naive_and_covers(engine: str, shared_dat
     folder = shared_data / "popularity" / "yt8k_2021"
     meta = pd.read_csv(folder / "meta.csv.gz")
     visits = pd.read_parquet(folder / "daily_long.parquet").rename(columns={
-        "date": "time", "ch_subscribers": "channel_subscribers", "ch_views": "channel_views", "ch_videos": "channel_videos"})
+        "date": "time", "ch_subscribers": "channel_subscribers", "ch_views": "channel_views", "ch_videos": "channel_videos",
+        "tc_likes": "top_comment_likes", "tc_replies": "top_comment_replies", "tc_published": "top_comment_published"})
     targets = build_targets(visits)
     features = snapshot_features(visits, meta)
     features = features.join(title_vectors(meta.set_index("video_id")["title"])).loc[targets.table.index]

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..core.errors import UsageError
 from ..kit.words import SCRIPTS, characters, emojis, hashtags, prose, scripts, shouted_share, spaced, upper_share, words
-from .snapshots import COUNTERS, DAY_S, Snapshots, read_snapshots, seconds
+from .snapshots import COUNTERS, DAY_S, TOP_COMMENT, Snapshots, read_snapshots, seconds
 from .targets import build_targets, state_at, t0_of
 
 # %% auto #0
@@ -72,6 +72,16 @@ def _levels(now: pd.DataFrame, age_d: np.ndarray, channel_age_d: np.ndarray) -> 
         "channel.video_day_against_mean_log": np.log(_over(_over(views, days), _over(channel_views, channel_videos)) + 1e-6)}
 
 # %% ../../nbs/80_learn/30_snapshot_features.ipynb #6b2ff971
+def _top_comment(now: pd.DataFrame, age_d: np.ndarray) -> dict[str, np.ndarray]:
+    "The comment that stood first at t0: how soon it came, and how fast it was liked since."
+    likes, replies = (np.log1p(now[c].to_numpy()) for c in TOP_COMMENT[:2])
+    days = (now["time_s"] - now[TOP_COMMENT[2]]).to_numpy() / DAY_S
+    return {"snapshot.top_comment_age_days": days, "snapshot.top_comment_age_share": _over(days, age_d), "snapshot.top_comment_delay_hours": (age_d - days) * 24,
+            "snapshot.top_comment_likes_log": likes, "snapshot.top_comment_likes_per_hour_log": likes - np.log1p(days * 24),
+            "snapshot.top_comment_likes_of_likes_log": likes - np.log1p(now["likes"].to_numpy()),
+            "snapshot.top_comment_replies_log": replies, "snapshot.top_comment_replies_of_comments_log": replies - np.log1p(now["comments"].to_numpy())}
+
+
 def _recent(clean: Snapshots, t0_s: pd.Series, now: pd.DataFrame) -> dict[str, np.ndarray]:
     "Gains between the state at t0 and the states about one and three days before it."
     out: dict[str, np.ndarray] = {}
@@ -173,7 +183,7 @@ def _speed(times_s: np.ndarray, views: np.ndarray, born_s: float, now_s: np.ndar
 
 # %% ../../nbs/80_learn/30_snapshot_features.ipynb #8c0dae56
 def snapshot_features(
-    snapshots: pd.DataFrame | Snapshots,        # long table: video_id, time, any of COUNTERS
+    snapshots: pd.DataFrame | Snapshots,        # long table: video_id, time, any of STATE
     meta: pd.DataFrame | None = None,           # one row per video: video_id, any of PAGE
     t0: Any = None,                             # one moment, or video → moment; None: the first snapshot of each video
     tolerance_days: float = 1.0,                # days – how old the state at t0 may be
@@ -184,7 +194,7 @@ def snapshot_features(
     now, page = state_at(clean, t0_s, tolerance_days * DAY_S), read_page(meta, t0_s.index)
     published, channel_born = (seconds(page[c], f"meta: {c}") for c in ("published_at", "channel_published_at"))
     age, channel_age = (np.where(x <= t0_s.to_numpy(), (t0_s.to_numpy() - x) / DAY_S, np.nan) for x in (published, channel_born))
-    out = {**_levels(now, age, channel_age), **_recent(clean, t0_s, now), **_page(page, published, age)}
+    out = {**_levels(now, age, channel_age), **_recent(clean, t0_s, now), **_top_comment(now, age), **_page(page, published, age)}
     titles = np.array([title_row(t) for t in page["title"]], np.float64).reshape(-1, len(TITLE))
     author = _author(clean, t0_s, page["channel_id"], published)
     return pd.DataFrame({**out, **{f"title.{n}": titles[:, i] for i, n in enumerate(TITLE)}, **{f"author.{n}": author[:, i] for i, n in enumerate(AUTHOR)}}, index=t0_s.index)

@@ -15,10 +15,12 @@ import pandas as pd
 from ..core.errors import UsageError
 
 # %% auto #0
-__all__ = ['COUNTERS', 'DAY_S', 'Snapshots', 'seconds', 'read_snapshots']
+__all__ = ['COUNTERS', 'TOP_COMMENT', 'STATE', 'DAY_S', 'Snapshots', 'seconds', 'read_snapshots']
 
 # %% ../../nbs/80_learn/10_snapshots.ipynb #fea4d5ce
 COUNTERS = ("views", "likes", "comments", "channel_subscribers", "channel_views", "channel_videos")
+TOP_COMMENT = ("top_comment_likes", "top_comment_replies", "top_comment_published")      # the last is a time, s since 1970 UTC
+STATE = COUNTERS + TOP_COMMENT
 DAY_S = 86400.0
 _FIRST, _LAST = 1108339200.0, 4102444800.0              # s – February 2005, when the platform began, to 2100
 
@@ -26,7 +28,7 @@ _FIRST, _LAST = 1108339200.0, 4102444800.0              # s – February 2005, w
 @dataclass(frozen=True, eq=False, repr=False)
 class Snapshots:
     "Clean snapshots."
-    table: pd.DataFrame             # video_id str, time_s float64, each of COUNTERS float64; sorted by video and time
+    table: pd.DataFrame             # video_id str, time_s float64, each of STATE float64; sorted by video and time
     counts: dict[str, int]          # how often something had to be mended
 
     def __len__(self) -> int: return len(self.table)
@@ -55,7 +57,7 @@ def seconds(
 
 # %% ../../nbs/80_learn/10_snapshots.ipynb #d4d58fb8
 def read_snapshots(
-    snapshots: pd.DataFrame | Snapshots,        # long table: video_id, time, any of COUNTERS
+    snapshots: pd.DataFrame | Snapshots,        # long table: video_id, time, any of STATE, at least one of COUNTERS
     rename: Mapping[str, str] | None = None,    # column of the table → its name here
 ) -> Snapshots:                                 # raises UsageError
     "A table of counters, made clean."
@@ -67,15 +69,25 @@ def read_snapshots(
     if told["video_id"].isna().any(): raise UsageError(f"snapshots: {int(told['video_id'].isna().sum())} rows without a video_id. Leave them out.")
     out = pd.DataFrame({"video_id": told["video_id"].astype(str).to_numpy(), "time_s": seconds(told["time"])})
     counts = {"rows": len(told), "without_a_time": int(out["time_s"].isna().sum()), "negative_counters": 0}
-    for name in COUNTERS:
+    for name in STATE[:-1]:
         x = _numbers(told[name], name) if name in told.columns else np.full(len(told), np.nan)
         counts["negative_counters"] += int((x < 0).sum())
         out[name] = np.where(x < 0, np.nan, x)
+    counts["later_top_comments"] = _top_comment(out, told.get(TOP_COMMENT[-1]))
     out = out[out["time_s"].notna()]
     kept = out.groupby(["video_id", "time_s"], sort=True, as_index=False).max()
     counts["doubled_rows"] = len(out) - len(kept)
     del counts["rows"]
     return Snapshots(kept, counts)
+
+
+def _top_comment(out: pd.DataFrame, published: pd.Series | None) -> int:
+    "Adds the moment of the top comment; where there was none yet its numbers are absent. How many came later than their row."
+    at = np.full(len(out), np.nan) if published is None else seconds(published, TOP_COMMENT[-1])
+    later = at > out["time_s"].to_numpy()
+    out[TOP_COMMENT[-1]] = at
+    if published is not None: out.loc[np.isnan(at) | later, list(TOP_COMMENT)] = np.nan
+    return int(later.sum())
 
 
 def _numbers(column: pd.Series, name: str) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import UsageError
-from .snapshots import COUNTERS, DAY_S, Snapshots, read_snapshots, seconds
+from .snapshots import DAY_S, STATE, Snapshots, read_snapshots, seconds
 
 # %% auto #0
 __all__ = ['QUANTITIES', 'Targets', 'heads', 't0_of', 'state_at', 'build_targets']
@@ -69,12 +69,12 @@ def state_at(
     snapshots: Snapshots,                               # clean
     t0_s: pd.Series,                                    # [video] s since 1970 UTC, index video_id
     tolerance_s: float,                                 # s – how old the state may be
-) -> pd.DataFrame:                                      # index video_id; time_s and COUNTERS of the last snapshot up to t0, NaN where there is none
+) -> pd.DataFrame:                                      # index video_id; time_s and STATE of the last snapshot up to t0, NaN where there is none
     "What the counters said at t0."
     want = t0_s.rename("at_s").rename_axis("video_id").reset_index().dropna().sort_values("at_s", kind="stable")
     rows = snapshots.table.sort_values("time_s", kind="stable")
     found = pd.merge_asof(want, rows, left_on="at_s", right_on="time_s", by="video_id", direction="backward", tolerance=tolerance_s)      # type: ignore[arg-type]
-    return found.set_index("video_id").reindex(t0_s.index)[["time_s", *COUNTERS]]
+    return found.set_index("video_id").reindex(t0_s.index)[["time_s", *STATE]]
 
 # %% ../../nbs/80_learn/20_targets.ipynb #f68de473
 def _later(rows: pd.DataFrame, t0_s: pd.Series, days: float, tolerance_s: float, interpolate: bool) -> np.ndarray:
