@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from trendflow.learn.model_folder import SUFFIXES, pack_arrays, read_arrays, rea
 from trendflow.learn.splits import split
 from trendflow.learn.targets import heads
 
-QUICK = Recipe(trees=60, rate=0.12, patience=15, folds=4, bags=2, vector_axes=3)
+QUICK = Recipe(trees=50, rate=0.15, patience=12, folds=3, bags=2, vector_axes=3)
 TWO = ["views_14d", "likes_7d"]
 
 
@@ -31,7 +32,7 @@ def collection(n: int, seed: int, unknown: float = 0.3) -> tuple[pd.DataFrame, p
                       "snapshot.age_days": age, "title.words": rng.integers(1, 12, n).astype(float), "title.digits": rng.normal(size=n)}, index=videos)
     for i in range(6): x[f"title_vector.{i:03d}"] = vectors[:, i]
     x.loc[rng.random(n) < 0.1, "title.words"] = np.nan
-    center = speed + 0.8 * (x["title.words"].fillna(6) > 6) + 0.2 * vectors[:, 0] - 0.02 * age
+    center = speed + 1.2 * x["title.words"].between(4, 8) + 0.1 * vectors[:, 0] - 0.02 * age
     noise = rng.normal(0, 0.3, n // 5)[channel] + (0.2 + age / 40) * rng.normal(size=n)
     y = pd.DataFrame({h: np.maximum(center - 3 * h.startswith("likes") + noise, 0) for h in heads()}, index=videos)
     y.loc[rng.random(n) < unknown, "likes_7d"] = np.nan
@@ -119,7 +120,7 @@ def test_masked_targets_are_left_out_of_their_head_only(model: Baseline, data: t
     _, y, _, _ = data
     assert model.card["metrics"]["likes_7d"]["videos"] == y["likes_7d"].notna().sum() < 600
     assert model.card["metrics"]["views_14d"]["videos"] == 700
-    assert model.out_of_fold is not None and len(model.out_of_fold) == 700 and set(model.out_of_fold["fold"]) == {0, 1, 2, 3}
+    assert model.out_of_fold is not None and len(model.out_of_fold) == 700 and set(model.out_of_fold["fold"]) == {0, 1, 2}
 
 
 def test_order_and_further_columns_do_not_matter(model: Baseline) -> None:
@@ -175,7 +176,7 @@ def test_a_folder_holds_no_pickle(model: Baseline, tmp_path: Path) -> None:
 def test_a_harmed_folder_is_refused(model: Baseline, tmp_path: Path, harm: str) -> None:
     folder = model.save(tmp_path / "model")
     victim = sorted(p for p in folder.iterdir() if "p50" in p.name)[0]
-    if harm == "byte": victim.write_bytes(victim.read_bytes()[:-1] + b"\x00")
+    if harm == "byte": victim.write_bytes(victim.read_bytes()[:-1] + bytes([victim.read_bytes()[-1] ^ 1]))
     if harm == "lost": victim.unlink()
     if harm == "stranger": (folder / "notes.txt").touch()
     if harm == "link": victim.rename(tmp_path / "away"), victim.symlink_to(tmp_path / "away")
@@ -221,11 +222,11 @@ def test_wrong_input_is_named(data: tuple, monkeypatch: pytest.MonkeyPatch) -> N
                          ({"quantiles": (0.9, 0.5)}, "must rise"), ({"split": "time"}, "Give times"), ({"targets": y[[]]}, "no columns"),
                          ({"targets": y[:30]}, "at least 60"), ({"features": x[100:]}, "have no features"), ({"groups": channel[:20]}, "have no groups"),
                          ({"features": x.replace({"title.digits": {x.iloc[0]["title.digits"]: -np.inf}})}, "infinite"), ({"targets": y * 0}, "same value"),
+                         ({"features": x.assign(**{"snapshot_1.views": 1.0})}, "after t0"), ({"features": x.assign(**{"ocr.sum": y["views_14d"]})}, "ocr.sum"),
                          ({"groups": pd.Series("one", index=x.index)}, "of 1 channels")):
         with pytest.raises(UsageError, match=says): train_baseline(**{"features": x, "targets": y, "groups": channel, "recipe": QUICK} | change)
 
-    def absent(name: str) -> None: raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-    monkeypatch.setattr("trendflow.learn.engines.importlib.import_module", absent)
+    monkeypatch.setitem(sys.modules, "catboost", None)
     with pytest.raises(UsageError, match=r"pip install 'trendflow\[learn\]'"): train_baseline(x, y, channel, engine="catboost")
 
 
@@ -261,7 +262,8 @@ def test_on_real_snapshots_it_beats_the_naive_and_covers(engine: str, shared_dat
     folder = shared_data / "popularity" / "yt8k_2021"
     meta = pd.read_csv(folder / "meta.csv.gz")
     visits = pd.read_parquet(folder / "daily_long.parquet").rename(columns={
-        "date": "time", "ch_subscribers": "channel_subscribers", "ch_views": "channel_views", "ch_videos": "channel_videos"})
+        "date": "time", "ch_subscribers": "channel_subscribers", "ch_views": "channel_views", "ch_videos": "channel_videos",
+        "tc_likes": "top_comment_likes", "tc_replies": "top_comment_replies", "tc_published": "top_comment_published"})
     targets = build_targets(visits)
     features = snapshot_features(visits, meta)
     features = features.join(title_vectors(meta.set_index("video_id")["title"])).loc[targets.table.index]

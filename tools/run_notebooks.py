@@ -2,7 +2,7 @@
 
     python tools/run_notebooks.py                  all
     python tools/run_notebooks.py color_light      some
-    FLAGS=slow python tools/run_notebooks.py       with the cells that this flag marks
+    FLAGS=slow python tools/run_notebooks.py       with the cells that this flag marks, and with the tutorials
 """
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from pathlib import Path
 from notebooks import NBS, ROOT, find, known_flags, paths, read, wanted_flags
 
 WORKERS = int(os.environ.get("WORKERS", "2"))
+TUTORIALS = "90_tutorials"                                  # of the slow lane: they show what other notebooks test
 BUDGET_S = 10.0                                             # CPU; a notebook that needs more flags its long cells as slow
 LIMIT_S = 1200.0 if wanted_flags() else 120.0               # then it hangs and is ended
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -96,13 +97,15 @@ def main(names: list[str]) -> int:
     os.environ.update({**ONE_THREAD, "MPLBACKEND": "agg", "IN_TEST": "1", "PYTHONPATH": str(ROOT)})
     import nbdev.test  # noqa: F401  once, before the forks
     start = time.perf_counter()
-    results = run([find(name) for name in names] or paths())
+    chosen = [p for p in paths() if "slow" in wanted_flags() or p.parent.name != TUTORIALS]
+    results = run([find(name) for name in names] or chosen)
     print("slowest notebooks:")
     for r in sorted(results, key=lambda r: -r.cpu_s)[:10]:
         over = f"  (over the budget of {BUDGET_S:.0f} s)" if r.cpu_s > BUDGET_S else ""
         print(f"  {r.seconds:5.1f} s  {r.cpu_s:5.1f} CPU s  {r.name}{over}")
     left, failed = cells_left_out(), sorted(r.name for r in results if r.fault)
     print("cells left out: " + ", ".join(f"{flag} {left[flag]}" for flag in known_flags() if flag not in wanted_flags()))
+    if not names and len(chosen) < len(paths()): print(f"tutorials left out: {len(paths()) - len(chosen)}")
     print(f"notebooks: {len(results) - len(failed)} ok, {len(failed)} failed, {time.perf_counter() - start:.0f} s")
     for name in failed: print(f"  failed: {name}")
     return 1 if failed else 0

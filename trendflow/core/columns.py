@@ -90,7 +90,8 @@ def _pool(x: np.ndarray, w: np.ndarray, stat: str) -> float:
     if stat in ("mean", "share", "value"): return float(w @ x)
     if stat == "std": return float(np.sqrt(max(w @ (x - w @ x) ** 2, 0.0)))
     if stat in ("p10", "median", "p90"): return _quantile(x, w, {"p10": .1, "median": .5, "p90": .9}[stat])
-    return float({"min": x.min, "max": x.max, "sum": x.sum, "first": lambda: x[0], "last": lambda: x[-1]}[stat]())
+    if stat in ("first", "last"): return float(x[0 if stat == "first" else -1])
+    return float(getattr(x, stat)())
 
 
 def _quantile(x: np.ndarray, w: np.ndarray, q: float) -> float:
@@ -137,7 +138,7 @@ def row(
             for name, stat in zip(names, a.pool): out[name] = _pool(there, weights, stat)
     return out
 
-
+# %% ../../nbs/00_core/65_columns.ipynb #d63e1a75
 def _present_share(artifact: Artifact, a: Array) -> float:
     "Share of values that are there; for ragged rows the share of parent rows that have any."
     if parent := _parent(a):

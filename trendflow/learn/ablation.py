@@ -57,7 +57,7 @@ def mean_score(
         scores.append(spearman(a[known], b[known]))
     return float(np.mean(scores))
 
-
+# %% ../../nbs/80_learn/74_ablation.ipynb #beee99dd
 def ablation(
     features: pd.DataFrame,             # [video, column] index video_id; the first family is the one to build on
     targets: Targets | pd.DataFrame,    # y by head

@@ -55,7 +55,7 @@ def _per_video(x: Any, index: pd.Index, what: str) -> pd.Series:
     if found.isna().any(): raise UsageError(f"baseline: {int(found.isna().sum())} of {len(index)} videos have no {what}. Leave them out or find theirs.")
     return found
 
-
+# %% ../../nbs/80_learn/68_members.ipynb #f28f6d83
 def learning_table(
     features: pd.DataFrame,             # [video, column] index video_id; NaN where unknown
     targets: Targets | pd.DataFrame,    # y by head, NaN where unknown; every video of it has features
@@ -93,7 +93,7 @@ def anchor_of(
     "The speed of a video up to t0, in the same quantity."
     return f"snapshot.{head.split('_')[0]}_per_day_log"
 
-
+# %% ../../nbs/80_learn/68_members.ipynb #eabca143
 @dataclass(frozen=True, eq=False, repr=False)
 class Member:
     "Models for every head and quantile, with what they need to know of the columns."

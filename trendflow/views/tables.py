@@ -11,7 +11,6 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core import manifest as manifests
 from ..core.artifact import Artifact
 from ..core.columns import row
 from ..core.contract import Contract
