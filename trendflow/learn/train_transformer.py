@@ -54,7 +54,7 @@ class Task:
     checkpoint: str | Path | None                       # folder
     quiet: bool                                         # no progress bar
 
-# %% ../../nbs/80_learn/87_train_transformer.ipynb #b89fdd2f
+# %% ../../nbs/80_learn/87_train_transformer.ipynb #1c256fbb
 def trained(
     kind: str,                      # transformer or fusion
     task: Task,                     # what and how
@@ -83,7 +83,7 @@ def trained(
     card = _card(kind, task, x, y, schema, plan, parts[0].inputs.groups, len(parts), shifts, metrics)
     return TransformerModel(kind, schema_of(x), plan, tuple(parts), shifts, card)
 
-
+# %% ../../nbs/80_learn/87_train_transformer.ipynb #5d9d4200
 def _part(kind: str, task: Task, k: int, fold: Fold, x: pd.DataFrame, y: pd.DataFrame, schema: TokenSchema | None, bar: Any) -> tuple[Part, Plan]:
     "The network of one fold."
     stop = fold.valid if len(fold.valid) else fold.train[fold_of(task.groups.loc[fold.train], 8, task.seed + 1) == 0]
