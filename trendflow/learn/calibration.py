@@ -73,7 +73,7 @@ def calibrate(
     heads: list[str],                                   # heads to calibrate
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9),     # of the columns
 ) -> dict[str, float]:                                  # column → what is to be added to it; raises UsageError
-    "The shift of every end."
+    "The shift of every column."
     shifts = {}
     for head in heads:
         y = targets.loc[predictions.index, head].to_numpy(float)
@@ -82,7 +82,7 @@ def calibrate(
         for q in quantiles:
             column = f"{head}_{quantile_name(q)}"
             excess, side = (predictions[column].to_numpy(float) - y)[known], -1 if q < 0.5 else 1
-            if q != 0.5: shifts[column] = side * _shift(-side * excess, max(q, 1 - q), units)
+            shifts[column] = -float(np.median(excess)) if q == 0.5 else side * _shift(-side * excess, max(q, 1 - q), units)
     return shifts
 
 
@@ -92,7 +92,7 @@ def calibrated(
     heads: list[str],                                   # heads of the columns
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9),     # of the columns, rising, 0.5 among them
 ) -> pd.DataFrame:                                      # the same columns; no quantile passes another
-    "Moved ends. The middle stays."
+    "Moved quantiles, from the middle outwards."
     out, middle = predictions.copy(), quantiles.index(0.5)
     for head in heads:
         columns = [f"{head}_{quantile_name(q)}" for q in quantiles]
@@ -110,7 +110,7 @@ def cross_calibrated(
     fold: pd.Series,                                    # [video] number of the fold
     heads: list[str],                                   # heads to calibrate
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9),     # of the columns
-) -> pd.DataFrame:                                      # as given, ends moved; raises UsageError
+) -> pd.DataFrame:                                      # as given, moved; raises UsageError
     "Every fold, calibrated on the others."
     parts = []
     for k in sorted(fold.unique()):

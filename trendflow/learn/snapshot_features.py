@@ -131,27 +131,45 @@ def _author(clean: Snapshots, t0_s: pd.Series, channel: pd.Series, published_s: 
     out[known, 0] = out[known, 3] = 0.0
     shared = channel[known][channel[known].duplicated(keep=False)]
     if not len(shared): return out
-    growth = build_targets(clean, (14,), (14,), t0=t0_s).table.reindex(t0_s.index)
-    place, grown = {v: i for i, v in enumerate(t0_s.index)}, set(growth.index[growth["views_14d"].notna()])
-    born = pd.Series(published_s, index=t0_s.index)
-    own = {v: g for v, g in clean.table[clean.table["video_id"].isin(shared.index)].groupby("video_id")[["time_s", "views"]]}
-    for _, members in shared.groupby(shared):
-        videos = list(members.index)
-        for v in videos:
-            others, now = [u for u in videos if u != v], t0_s[v]
-            done = [u for u in others if t0_s[u] + _MATURE_S <= now and u in grown]
-            fast = [s for u in others if not np.isnan(s := _speed(own.get(u), float(born[u]), float(now)))]
-            out[place[v]] = [len(done), *(growth.loc[done, ["views_14d", "likes_14d"]].median() if done else (np.nan, np.nan)),
-                             len(fast), float(np.median(fast)) if fast else np.nan]
+    growth = build_targets(clean, (14,), (14,), t0=t0_s).table.reindex(t0_s.index)[["views_14d", "likes_14d"]].to_numpy(np.float64)
+    rows, now = clean.table[clean.table["video_id"].isin(shared.index)], t0_s.to_numpy()
+    own = {v: (g["time_s"].to_numpy(), g["views"].to_numpy()) for v, g in rows.groupby("video_id")[["time_s", "views"]]}
+    for videos in shared.groupby(shared).groups.values():
+        at = t0_s.index.get_indexer(videos)
+        out[at] = _channel(now[at], growth[at], published_s[at], [own[v] for v in videos])
     return out
 
 
-def _speed(rows: pd.DataFrame | None, born_s: float, now_s: float) -> float:
-    "log1p of views per day of one video, by its last snapshot up to a moment; NaN when it is unknown or less than a day old."
-    if rows is None: return np.nan
-    i = int(np.searchsorted(rows["time_s"].to_numpy(), now_s, side="right")) - 1
-    age = float(rows["time_s"].to_numpy()[i] - born_s) / DAY_S if i >= 0 else np.nan
-    return float(np.log1p(float(rows["views"].to_numpy()[i]) / age)) if age >= 1 else np.nan
+# %% ../../nbs/80_learn/30_snapshot_features.ipynb #1fb53a8b
+_AT_ONCE = 256                      # videos of a channel that are looked at together
+
+
+def _channel(now: np.ndarray, growth: np.ndarray, born: np.ndarray, own: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    "[video, AUTHOR] of the videos of one channel, each seen from the t0 of the others."
+    out, every = np.full((len(now), len(AUTHOR)), np.nan), np.arange(len(now))
+    for start in range(0, len(now), _AT_ONCE):
+        part = every[start:start + _AT_ONCE]
+        other = every[:, None] != part                                                              # [other, video]
+        done = other & (now[:, None] + _MATURE_S <= now[part]) & ~np.isnan(growth[:, :1])
+        speed = np.where(other, np.stack([_speed(*rows, b, now[part]) for rows, b in zip(own, born)]), np.nan)
+        reached = (_median(np.where(done, growth[:, [k]], np.nan)) for k in range(2))
+        out[part] = np.stack([done.sum(0), *reached, (~np.isnan(speed)).sum(0), _median(speed)], 1)
+    return out
+
+
+def _median(x: np.ndarray) -> np.ndarray:
+    "[column] median of what is known; NaN where nothing is."
+    out, there = np.full(x.shape[1], np.nan), ~np.isnan(x).all(0)
+    if there.any(): out[there] = np.nanmedian(x[:, there], axis=0)
+    return out
+
+
+def _speed(times_s: np.ndarray, views: np.ndarray, born_s: float, now_s: np.ndarray) -> np.ndarray:
+    "[moment] log1p of views per day of one video, by its last snapshot up to each moment; NaN when it is unknown or less than a day old."
+    i = np.searchsorted(times_s, now_s, side="right") - 1
+    age = (times_s[i] - born_s) / DAY_S
+    there = (i >= 0) & (age >= 1)
+    return np.where(there, np.log1p(views[i] / np.where(there, age, 1.0)), np.nan)
 
 # %% ../../nbs/80_learn/30_snapshot_features.ipynb #8c0dae56
 def snapshot_features(

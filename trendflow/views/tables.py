@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..core import manifest as manifests
 from ..core.artifact import Artifact
 from ..core.columns import row
+from ..core.contract import Contract
 from ..core.errors import ArtifactError, UsageError
 from ..core.registry import discover
 from ..core.store import RunPaths
@@ -21,8 +22,8 @@ from ..core.store import RunPaths
 if TYPE_CHECKING: import pandas as pd
 
 # %% auto #0
-__all__ = ['cpu_s', 'status_table', 'timing_table', 'stored_file', 'stored_artifact', 'feature_rows', 'feature_table', 'headline',
-           'as_text', 'as_html']
+__all__ = ['cpu_s', 'status_table', 'timing_table', 'stored_file', 'stored_artifact', 'installed_artifact', 'feature_rows',
+           'feature_table', 'headline', 'as_text', 'as_html']
 
 # %% ../../nbs/70_views/38_tables.ipynb #22f5170f
 def _entries(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -94,6 +95,16 @@ def stored_artifact(
     return Artifact.open(stored_file(paths, component))
 
 # %% ../../nbs/70_views/38_tables.ipynb #72df792c
+def installed_artifact(
+    paths: RunPaths,                        # run
+    c: Contract,                            # declaration of a component of the run
+) -> Artifact:                              # raises ArtifactError, and UsageError when it was made by another schema
+    "An artifact whose arrays are those of the installed declaration."
+    made = stored_artifact(paths, c.id)
+    if made.meta["schema_version"] == c.schema_version: return made
+    raise UsageError(f"features: {c.id} has schema {made.meta['schema_version']!r}, the installed one is {c.schema_version!r}. Run the video again.")
+
+
 def feature_rows(
     paths: RunPaths,                        # run
     manifest: dict[str, Any],               # its manifest
@@ -107,7 +118,7 @@ def feature_rows(
             near = "".join(f" Did you mean {n!r}?" for n in get_close_matches(name, declared, 1))
             raise UsageError(f"features: component {name!r} is not installed, so its columns are unknown.{near} Leave it out with components=[…].")
         there = name in entries and entries[name]["status"] != "error"
-        out[name] = row(_of_today(paths, name, declared[name].schema_version) if there else None, declared[name])
+        out[name] = row(installed_artifact(paths, declared[name]) if there else None, declared[name])
     return out
 
 
