@@ -45,7 +45,7 @@ class Recipe:
 
     def head_weights(self, heads: tuple[str, ...]) -> list[float]: return [self.horizon_7d if h.endswith("_7d") else 1.0 for h in heads]
 
-# %% ../../nbs/80_learn/85_fit.ipynb #dcb61620
+# %% ../../nbs/80_learn/85_fit.ipynb #3ce03b10
 @dataclass(frozen=True, eq=False)
 class Examples:
     "Videos with what became of them."
@@ -68,7 +68,7 @@ def told_by(
     w: Weights,                             # stacked
     plan: Plan,                             # form
     inputs: Encoded,                        # videos
-    rows: np.ndarray,                       # positions of the wanted ones
+    rows: np.ndarray,                       # [row] positions of the wanted ones
     device: str = "cpu",                    # where the weights are
     at_once: int = 256,                     # videos per batch
 ) -> np.ndarray:                            # [row, head, quantile] float64 – mean of the members

@@ -69,7 +69,7 @@ def shots_of(
     found = [(tokens or {}).get(str(v)) for v in index]
     return [t and pool_shots(t) for t in found] if kind == "fusion" else found
 
-# %% ../../nbs/80_learn/86_shot_model.ipynb #de9f934a
+# %% ../../nbs/80_learn/86_shot_model.ipynb #1577332c
 @dataclass(frozen=True, eq=False, repr=False)
 class TransformerModel:
     "Networks that read shots, or only what is known without them."
@@ -90,7 +90,8 @@ class TransformerModel:
     def tokens(self) -> TokenSchema | None: return self.parts[0].inputs.tokens      # None: it reads no shots
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.kind}: {len(self.parts)} networks; {len(self.schema.columns)} columns, {'shots' if self.plan.shots else 'no shots'}; {', '.join(self.heads)})"
+        reads = f"{len(self.schema.columns)} columns, {'shots' if self.plan.shots else 'no shots'}"
+        return f"{type(self).__name__}({self.kind}: {len(self.parts)} networks; {reads}; {', '.join(self.heads)})"
 
     def predict(
         self,
@@ -105,7 +106,7 @@ class TransformerModel:
         said = np.mean([p.quantiles(self.plan, p.inputs.encode(x, shots_of(tokens, x.index, self.kind)), device) for p in self.parts], axis=0)
         out = pd.DataFrame(said.reshape(len(x), -1), index=x.index, columns=prediction_columns(self.heads, self.quantiles))
         out = calibrated(out, self.shifts, list(self.heads), self.quantiles)
-        return out if units == "log" else np.expm1(out.clip(lower=0.0))
+        return out if units == "log" else pd.DataFrame(np.expm1(out.clip(lower=0.0)))
 
     def save(self, folder: str | Path) -> Path:             # of write_model
         "Numbers and a card, nothing that runs."
@@ -120,17 +121,15 @@ class TransformerModel:
         "How much p50, as log1p of the gain, would be lower without each shot, column or text: one is taken away at a time."
         return _explained(self, self.schema.select(features), tokens, list(heads or self.heads))
 
-# %% ../../nbs/80_learn/86_shot_model.ipynb #79a062fa
+# %% ../../nbs/80_learn/86_shot_model.ipynb #899b606b
 def _explained(model: TransformerModel, features: pd.DataFrame, tokens: Tokens | None, heads: list[str]) -> pd.DataFrame:
     "One block of rows per video."
-    middle, rows = model.quantiles.index(0.5), []
+    middle, rows = model.quantiles.index(0.5), list[pd.DataFrame]()
     for video in features.index:
-        names, values, said = list[str](), list[float](), 0.0
-        for part in model.parts:
-            whole = part.inputs.encode(features.loc[[video]], shots_of(tokens, pd.Index([video]), model.kind))
-            names, values, without = _occluded(model, whole, features.loc[video])
-            said = said + part.quantiles(model.plan, without)[:, :, middle] / len(model.parts)
-        lost = said[:1] - said[1:]
+        wholes = [p.inputs.encode(features.loc[[video]], shots_of(tokens, pd.Index([video]), model.kind)) for p in model.parts]
+        found = [_occluded(model, whole, features.loc[video]) for whole in wholes]
+        said = np.mean([p.quantiles(model.plan, without)[:, :, middle] for p, (_, _, without) in zip(model.parts, found)], axis=0)
+        (names, values, _), lost = found[0], said[:1] - said[1:]
         for head in heads:
             table = pd.DataFrame({"video_id": video, "head": head, "feature": names, "value": values, "contribution": lost[:, model.heads.index(head)]})
             rows.append(table.sort_values("contribution", key=np.abs, ascending=False, kind="stable"))
@@ -141,8 +140,9 @@ def _occluded(model: TransformerModel, whole: Encoded, told: pd.Series) -> tuple
     "A video as it is, and once for each thing that is taken away: names, values, videos."
     changes, values = [("", "", 0)], list[float]()
     for g, columns in model.parts[0].inputs.groups.items():
-        if g.endswith("_vector"): changes.append((g, g, -1)), values.append(np.nan)
-        else: changes += [(c, g, j) for j, c in enumerate(columns)]; values += [float(told[c]) for c in columns]
+        whole_group = g.endswith("_vector")
+        changes += [(g, g, -1)] if whole_group else [(c, g, j) for j, c in enumerate(columns)]
+        values += [np.nan] if whole_group else [float(told[c]) for c in columns]
     shots = len(whole.times[0]) if whole.times else 0
     changes += [(f"shot.{i:03d}", "shots", i) for i in range(shots)]
     values += [float(t) for t in whole.times[0][:, 0]] if shots else []

@@ -17,7 +17,7 @@ from .tokens import ShotTokens
 # %% auto #0
 __all__ = ['Synthetic', 'synthetic_shots']
 
-# %% ../../nbs/80_learn/82_synthetic.ipynb #93fcc76c
+# %% ../../nbs/80_learn/82_synthetic.ipynb #a47b3835
 @dataclass(frozen=True, eq=False)
 class Synthetic:
     "Invented videos."
@@ -45,12 +45,14 @@ def synthetic_shots(
     start = np.cumsum(length, 1) - length
     effect = (bright * loud * 2 ** (-start / 8)).sum(1)
     effect = (effect - effect.mean()) / effect.std()
-    known, views = rng.normal(size=(videos, 2)), np.zeros(videos)
+    known = rng.normal(size=(videos, 2))
     views = 8 + 0.5 * known[:, 0] + 1.5 * effect
-    y = pd.DataFrame({h: views - 2 * h.startswith("likes") + {"7d": -0.5, "14d": 0.0, "21d": 0.3}[h.split("_")[1]] + noise * rng.normal(size=videos) for h in heads()}, index=index)
+    level_of = {h: {"7d": -0.5, "14d": 0.0, "21d": 0.3}[h.split("_")[1]] - 2 * h.startswith("likes") for h in heads()}
+    y = pd.DataFrame({h: views + more + noise * rng.normal(size=videos) for h, more in level_of.items()}, index=index)
     for h in ("views_7d", "likes_7d"): y.loc[rng.random(videos) < 0.1, h] = np.nan
     tokens = {v: _shots(start[i], length[i], bright[i], loud[i], rng) for i, v in enumerate(index)}
-    pooled = pd.DataFrame({f"{n}.{k}.{stat}": [float(getattr(np, stat)(t.arrays[n][:, k])) for t in tokens.values()] for n in _NUMBERS for k in range(2) for stat in ("mean", "std")}, index=index)
+    pooled = pd.DataFrame({f"{n}.{k}.{stat}": [float(getattr(np, stat)(t.arrays[n][:, k])) for t in tokens.values()]
+                           for n in _NUMBERS for k in range(2) for stat in ("mean", "std")}, index=index)
     features = pd.DataFrame({"snapshot.views_log": known[:, 0], "snapshot.likes_log": known[:, 1]}, index=index)
     return Synthetic(features, pooled, tokens, y, pd.Series([f"c{i // 3:04d}" for i in range(videos)], index), pd.Series(effect, index))
 

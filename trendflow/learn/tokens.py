@@ -65,7 +65,7 @@ def merge_shots(
         start, end = np.delete(start, i + 1), np.delete(end, i)
     return np.stack([start, end], axis=1)
 
-# %% ../../nbs/80_learn/80_tokens.ipynb #c0c572fd
+# %% ../../nbs/80_learn/80_tokens.ipynb #2fd228b4
 @dataclass(frozen=True, eq=False, repr=False)
 class ShotTokens:
     "What is known about each shot of one video."
@@ -76,8 +76,10 @@ class ShotTokens:
     versions: dict[str, str]                # component → schema version, with the model where its length depends on one
 
     def __post_init__(self) -> None:
-        odd = [n for n, x in self.arrays.items() if x.ndim != 2 or len(x) != len(self) or self.modalities.get(n) not in MODALITIES or n.split(".")[0] not in self.versions]
-        if odd or len(self.length_s) != len(self): raise UsageError(f"tokens: {odd or 'length_s'}: [token, column] of {len(self)} tokens, a modality and a version are needed. Mend them.")
+        odd = [n for n, x in self.arrays.items() if x.ndim != 2 or len(x) != len(self)]
+        odd += [n for n in self.arrays if self.modalities.get(n) not in MODALITIES or n.split(".")[0] not in self.versions]
+        if odd or len(self.length_s) != len(self):
+            raise UsageError(f"tokens: {odd or 'length_s'}: [token, column] of {len(self)} tokens, a modality and a version are needed. Mend them.")
         if len(self) > MAX_SHOTS: raise UsageError(f"tokens: {len(self)} shots, the most is {MAX_SHOTS}. Merge them with merge_shots before anything is pooled.")
 
     def __len__(self) -> int: return len(self.start_s)
@@ -127,7 +129,7 @@ def _declared(ds: xr.Dataset) -> Contract:
     if made != c.schema_version: raise UsageError(f"tokens: {name} has schema {made!r}, the installed one is {c.schema_version!r}. Run the video again.")
     return c
 
-# %% ../../nbs/80_learn/80_tokens.ipynb #ab23ac7f
+# %% ../../nbs/80_learn/80_tokens.ipynb #1a335674
 def pool_shots(
     tokens: ShotTokens,             # of a video
 ) -> ShotTokens:                    # one token; none when there is none
@@ -135,7 +137,8 @@ def pool_shots(
     if not len(tokens): return tokens
     weights = {n: np.where(np.isfinite(x), np.maximum(tokens.length_s, 1e-9)[:, None], 0.0) for n, x in tokens.arrays.items()}
     total = {n: w.sum(0) for n, w in weights.items()}
-    arrays = {n: np.divide((w * np.nan_to_num(tokens.arrays[n])).sum(0), total[n], out=np.full(w.shape[1], np.nan), where=total[n] > 0)[None].astype(np.float32) for n, w in weights.items()}
+    summed = {n: (w * np.nan_to_num(tokens.arrays[n])).sum(0) for n, w in weights.items()}
+    arrays = {n: np.divide(x, total[n], out=np.full(len(x), np.nan), where=total[n] > 0)[None].astype(np.float32) for n, x in summed.items()}
     return ShotTokens(tokens.start_s[:1], tokens.length_s.sum(keepdims=True), arrays, tokens.modalities, tokens.versions)
 
 # %% ../../nbs/80_learn/80_tokens.ipynb #c41fdaf4

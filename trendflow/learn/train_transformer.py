@@ -54,7 +54,7 @@ class Task:
     checkpoint: str | Path | None                       # folder
     quiet: bool                                         # no progress bar
 
-# %% ../../nbs/80_learn/87_train_transformer.ipynb #492198d8
+# %% ../../nbs/80_learn/87_train_transformer.ipynb #1c256fbb
 def trained(
     kind: str,                      # transformer or fusion
     task: Task,                     # what and how
@@ -70,18 +70,20 @@ def trained(
     x.attrs.update(task.features.attrs)
     found = split_by(table.index, task.split, groups=task.groups, times=task.times, folds=task.folds, seed=task.seed)
     schema = token_schema([t for v, t in (task.tokens or {}).items() if v in table.index]) if task.tokens else None
-    parts, said, apart = [], [], []
+    parts, said, apart = list[Part](), list[pd.DataFrame](), list[pd.DataFrame]()
     with _bar(len(found) * task.recipe.epochs, kind, task.quiet) as bar:
         for k, fold in enumerate(found):
             part, plan = _part(kind, task, k, fold, x, y, schema, bar)
             parts.append(part)
             for where, out in ((fold.test, said), (fold.valid, apart)):
-                if len(where): out.append(pd.DataFrame(part.quantiles(plan, part.inputs.encode(x.loc[where], shots_of(task.tokens, where, kind)), task.device).reshape(len(where), -1), where, prediction_columns(heads, task.quantiles)))
+                if not len(where): continue
+                told = part.quantiles(plan, part.inputs.encode(x.loc[where], shots_of(task.tokens, where, kind)), task.device)
+                out.append(pd.DataFrame(told.reshape(len(where), -1), where, prediction_columns(heads, task.quantiles)))
     shifts, metrics = _judged(task, heads, y, said, apart)
     card = _card(kind, task, x, y, schema, plan, parts[0].inputs.groups, len(parts), shifts, metrics)
     return TransformerModel(kind, schema_of(x), plan, tuple(parts), shifts, card)
 
-
+# %% ../../nbs/80_learn/87_train_transformer.ipynb #5d9d4200
 def _part(kind: str, task: Task, k: int, fold: Fold, x: pd.DataFrame, y: pd.DataFrame, schema: TokenSchema | None, bar: Any) -> tuple[Part, Plan]:
     "The network of one fold."
     stop = fold.valid if len(fold.valid) else fold.train[fold_of(task.groups.loc[fold.train], 8, task.seed + 1) == 0]
@@ -90,7 +92,8 @@ def _part(kind: str, task: Task, k: int, fold: Fold, x: pd.DataFrame, y: pd.Data
     plan = Plan(inputs.widths, tuple(y.columns), task.quantiles, **task.form)
     centre, scale = y.loc[learn].mean().fillna(0.0).to_numpy(), y.loc[learn].std(ddof=0).fillna(0.0).clip(lower=1e-6).to_numpy()
     both = learn.append(stop)
-    examples = Examples(inputs.encode(x.loc[both], shots_of(task.tokens, both, kind)), ((y.loc[both].to_numpy() - centre) / scale).astype(np.float32), np.arange(len(learn)), np.arange(len(learn), len(both)))
+    scaled = ((y.loc[both].to_numpy() - centre) / scale).astype(np.float32)
+    examples = Examples(inputs.encode(x.loc[both], shots_of(task.tokens, both, kind)), scaled, np.arange(len(learn)), np.arange(len(learn), len(both)))
     if task.checkpoint: Path(task.checkpoint).mkdir(parents=True, exist_ok=True)
 
     def told(epoch: int, loss: float) -> None:
@@ -106,7 +109,7 @@ def _bar(total: int, title: str, quiet: bool) -> Any:
     from tqdm.auto import tqdm
     return tqdm(total=total, desc=title, unit="epoch", leave=False, disable=quiet or os.environ.get("IN_TEST") == "1")
 
-# %% ../../nbs/80_learn/87_train_transformer.ipynb #3f90aaf7
+# %% ../../nbs/80_learn/87_train_transformer.ipynb #d8c9997d
 def _judged(task: Task, heads: list[str], y: pd.DataFrame, said: list[pd.DataFrame], apart: list[pd.DataFrame]) -> tuple[dict[str, float], dict[str, Any]]:
     "Shifts of the intervals, and figures of videos that no network has seen; intervals of a fold are calibrated on the others."
     raw, fold = pd.concat(said), pd.concat([pd.Series(k, p.index) for k, p in enumerate(said)])
@@ -122,13 +125,14 @@ def _judged(task: Task, heads: list[str], y: pd.DataFrame, said: list[pd.DataFra
         truth = y.loc[raw.index, h].dropna()
         if not len(truth): continue
         at, p = truth.to_numpy(), raw.loc[truth.index, f"{h}_p50"].to_numpy()
-        cover = {name: float(((at >= t.loc[truth.index, f"{h}_{low}"]) & (at <= t.loc[truth.index, f"{h}_{high}"])).mean()) for name, t in (("coverage_before", raw), ("coverage", held))}
+        cover = {name: float(((at >= t.loc[truth.index, f"{h}_{low}"]) & (at <= t.loc[truth.index, f"{h}_{high}"])).mean())
+                 for name, t in (("coverage_before", raw), ("coverage", held))}
         width = float((held.loc[truth.index, f"{h}_{high}"] - held.loc[truth.index, f"{h}_{low}"]).mean())
         rank = spearman(at, p)
         metrics[h] = {"videos": len(truth), "spearman": None if np.isnan(rank) else rank, "mae": mae(at, p), **cover, "width": width}
     return shifts, metrics
 
-# %% ../../nbs/80_learn/87_train_transformer.ipynb #cc1bde5c
+# %% ../../nbs/80_learn/87_train_transformer.ipynb #f9f70216
 LIMITS = ("Growth of videos of other kinds, countries or years than those it was trained on is not what it was judged on.",
           "A value outside the range of the training counts as the nearest one inside.",
           "Contributions say what the model does, not what causes growth.")
@@ -141,9 +145,10 @@ def _card(kind: str, task: Task, x: pd.DataFrame, y: pd.DataFrame, schema: Token
     data = {"videos": len(y), "channels": int(task.groups.loc[y.index].nunique()), "with_shots": sum(v in (task.tokens or {}) for v in y.index), "fingerprint": fingerprint(x, y),
             "age_days": [float(ages.min()), float(ages.max())] if len(ages) else None}
     versions = {"trendflow": trendflow.__version__, "python": platform.python_version(), "numpy": np.__version__, "torch": single_threaded_torch().__version__}
-    return {"kind": kind, "engine": "torch", "schema": schema_of(x).to_dict(), "tokens": schema.to_dict() if schema else None, "heads": list(plan.heads), "quantiles": list(plan.quantiles),
-            "plan": plan.to_dict(), "groups": [[g, names] for g, names in groups.items()], "recipe": asdict(task.recipe), "networks": networks, "seed": task.seed,
-            "split": task.split, "data": data, "versions": versions, "metrics": metrics, "shifts": shifts, "limits": list(LIMITS)}
+    told = {"schema": schema_of(x).to_dict(), "tokens": schema.to_dict() if schema else None, "groups": [[g, names] for g, names in groups.items()], "plan": plan.to_dict()}
+    how = {"recipe": asdict(task.recipe), "networks": networks, "seed": task.seed, "split": task.split}
+    return {"kind": kind, "engine": "torch", "heads": list(plan.heads), "quantiles": list(plan.quantiles), **told, **how,
+            "data": data, "versions": versions, "metrics": metrics, "shifts": shifts, "limits": list(LIMITS)}
 
 # %% ../../nbs/80_learn/87_train_transformer.ipynb #b9858417
 def train_transformer(

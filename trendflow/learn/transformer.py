@@ -62,7 +62,7 @@ class Plan:
         "From what to_dict gave, also after JSON."
         return cls(**{**told, "widths": {g: n for g, n in told["widths"]}, "heads": tuple(told["heads"]), "quantiles": tuple(told["quantiles"])})
 
-# %% ../../nbs/80_learn/84_transformer.ipynb #2a7b58f2
+# %% ../../nbs/80_learn/84_transformer.ipynb #21fbd9b6
 TIMES = 12                                  # numbers that say when a shot is
 
 
@@ -92,10 +92,11 @@ def new_weights(
         line(f"{g}.in", plan.widths[g], h)
         vector(f"{g}.stand_in", plan.widths[g])
         vector(f"{g}.absent", h)
-    if plan.shots: line("time", TIMES, h), line("shot", h, d)
+    for name, n_in, n_out in (("time", TIMES, h), ("shot", h, d)) if plan.shots else (): line(name, n_in, n_out)
     for g in [*plan.flat, *plan.vectors, *(["shot"] if plan.shots else [])]: vector(f"{g}.kind", d)
     for g in plan.vectors: vector(f"{g}.absent", d)
-    for i in range(plan.layers): line(f"look.{i}", d, 3 * d), line(f"seen.{i}", d, d), line(f"wide.{i}", d, 2 * d), line(f"narrow.{i}", 2 * d, d)
+    for i in range(plan.layers):
+        for name, n_in, n_out in (("look", d, 3 * d), ("seen", d, d), ("wide", d, 2 * d), ("narrow", 2 * d, d)): line(f"{name}.{i}", n_in, n_out)
     line("straight", 2 * plan.widths["meta"], len(plan.heads), zero=True)
     line("head", d, len(plan.heads) * len(plan.quantiles), zero=True)
     return w
