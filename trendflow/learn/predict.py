@@ -120,7 +120,10 @@ def _shots(run: Run) -> ShotTokens | None:
     except MissingInput: return None
     return shot_tokens(run)
 
-# %% ../../nbs/80_learn/90_predict.ipynb #cd0c4e20
+# %% ../../nbs/80_learn/90_predict.ipynb #fb07d06d
+_MARKS = (".present", ".present_share")                 # columns that are 0, not NaN, where nothing was measured
+
+
 def declines(
     model: Any,                     # of any kind
     known: Known,                   # of gather
@@ -131,8 +134,8 @@ def declines(
     if (reads or getattr(model, "tokens", None)) and not known.measured: return out + "it reads what a run measured, and no run was given"
     differs = differences(model.schema, x)
     if differs: return out + f"the features are of another schema: {'; '.join(differs)}"
-    own = [c for c in model.schema.columns if c.split(".")[0] in reads and not c.endswith(".present")]
-    if own: out = out.mask(x[own].isna().all(axis=1), f"none of the {counted(len(reads), 'component')} that it reads is in this run")
+    own = [c for c in model.schema.columns if c.split(".")[0] in reads and not c.endswith(_MARKS)]
+    if own: out = out.mask(x[own].isna().all(axis=1), f"none of the {counted(len(reads), 'component')} that it reads measured anything in this run")
     if getattr(model, "tokens", None): out = out.mask(out == "", pd.Series({v: _shot_fault(model.tokens, known.tokens.get(v)) for v in x.index}))
     return out
 
@@ -150,7 +153,7 @@ def _about(model: Any, x: pd.DataFrame, refused: dict[str, list[str]]) -> list[s
     data = model.card.get("data", {})
     head = f"{model.kind} ({_engine(model)}, trained on {data.get('videos', 0):,} videos of {data.get('channels', 0):,} channels) answered."
     ages, low, high = x.get("snapshot.age_days"), *(data.get("age_days") or (-np.inf, np.inf))
-    own = x[[c for c in model.schema.columns if not c.endswith(".present")]]
+    own = x[[c for c in model.schema.columns if not c.endswith(_MARKS)]]
     there = own.notna().T.groupby(lambda c: c.split(".")[0]).any().T
     out = []
     for video in x.index:
