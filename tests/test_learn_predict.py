@@ -48,6 +48,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run_video(samples.clip(), samples.info(), profile=profile, store=tmp_path_factory.mktemp("store"), quiet=True)
 
 
+@pytest.fixture(scope="module")
+def content(data: tuple[pd.DataFrame, pd.DataFrame], run: Run) -> Baseline:
+    "A baseline that reads a component too."
+    table = feature_table(run)
+    return trained(data, table[[c for c in table if c.startswith("color_light.")]])
+
+
 def shots(model: Baseline, **changes: object) -> SimpleNamespace:
     "What a model that reads shots looks like from outside; it says the double of a baseline."
     return SimpleNamespace(**{"kind": "transformer", "heads": model.heads, "quantiles": model.quantiles, "schema": model.schema, "card": model.card | {"engine": "torch"},
@@ -112,21 +119,16 @@ def test_another_schema_is_refused_with_what_differs(data: tuple, model: Baselin
     assert "baseline: the features are of another schema: author has schema 1" in told.why
 
 
-def test_components_come_from_the_run(data: tuple, run: Run) -> None:
-    table = feature_table(run)
-    content = table[[c for c in table if c.startswith("color_light.")]]
-    model = trained(data, content)
-    with pytest.raises(UsageError, match="it reads what a run measured"): predict(None, model, *data)
-    told = predict(run, model)
+def test_components_come_from_the_run(data: tuple, run: Run, content: Baseline) -> None:
+    with pytest.raises(UsageError, match="it reads what a run measured"): predict(None, content, *data)
+    told = predict(run, content)
     assert told.table["p50"].notna().all() and "color light" not in told.why and "Not known of this video: title" in told.why
     assert told.table["now"].tolist() == [4812.0] * 3 + [286.0] * 3
 
 
-def test_a_run_that_has_none_of_the_components_is_refused(data: tuple, run: Run, tmp_path: Path) -> None:
-    table = feature_table(run)
-    model = trained(data, table[[c for c in table if c.startswith("color_light.")]])
+def test_a_run_that_has_none_of_the_components_is_refused(content: Baseline, tmp_path: Path) -> None:
     bare = run_video(samples.clip(), samples.info(), profile={"components": {"video_meta": {}}}, store=tmp_path, quiet=True)
-    with pytest.raises(UsageError, match="none of the 1 component that it reads measured anything"): predict(bare, model)
+    with pytest.raises(UsageError, match="none of the 1 component that it reads measured anything"): predict(bare, content)
 
 
 def test_a_run_later_than_t0_knows_the_future(model: Baseline, run: Run) -> None:

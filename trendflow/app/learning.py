@@ -16,6 +16,7 @@ import pandas as pd
 from .learning_data import info_rows, read_table, write_table
 from ..core.errors import UsageError
 from ..kit.models import faults, known, model_folder
+from ..learn.engines import ENGINES
 from ..learn.feature_table import each_run, feature_table
 from ..learn.metrics import NAIVE, evaluate, naive_predictions
 from ..learn.model_folder import CARD, fingerprint
@@ -23,6 +24,7 @@ from ..learn.predict import Prediction, gather, load_model, predict
 from ..learn.quality import Quality, data_quality_report, refuse_leaks
 from ..learn.snapshot_features import read_page, snapshot_features
 from ..learn.snapshots import read_snapshots, seconds
+from ..learn.splits import SPLITS
 from ..learn.splits import split as divide
 from ..learn.synthetic_snapshots import synthetic_snapshots
 from ..learn.targets import Targets, build_targets
@@ -31,7 +33,7 @@ from ..views.browse import Run
 
 # %% auto #0
 __all__ = ['TRAINED', 'SHOWN', 'invent', 'tables', 'make_targets', 'LearningSet', 'learning_set', 'Trained', 'train', 'figures',
-           'free_place', 'judge', 'answer']
+           'check_plan', 'judge', 'answer']
 
 # %% ../../nbs/85_app/26_learning.ipynb #bc9b21d1
 def invent(
@@ -200,11 +202,16 @@ def figures(
         told = told.assign(naive_spearman=scores["spearman"].groupby(level="head").max(), naive_mae=scores["mae"].groupby(level="head").min())
     return told.reindex(columns=[c for c in SHOWN if c in told]).rename_axis("head").astype(float)
 
-# %% ../../nbs/85_app/26_learning.ipynb #4e93d3c2
-def free_place(
+# %% ../../nbs/85_app/26_learning.ipynb #6bc119f0
+def check_plan(
     folder: str | Path,             # where a model will be saved
+    kind: str = "baseline",         # of TRAINED
+    engine: str = "catboost",       # of ENGINES
+    split: str = "channel",         # of SPLITS
 ) -> None:                          # raises UsageError
-    "Refuse a place before an hour of training, not after it."
+    "Refuse what cannot end well before an hour of training, not after it."
+    for what, x, every in (("kind", kind, TRAINED), ("engine", engine, tuple(ENGINES)), ("split", split, SPLITS)):
+        if x not in every: raise UsageError(f"{what} {x!r}: not one of {list(every)}.")
     folder = Path(folder)
     if folder.exists() and not folder.is_dir(): raise UsageError(f"model: {folder}: is there and is no folder. Choose another place.")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / CARD).is_file(): raise UsageError(f"model: {folder}: holds something that is no model. Choose another place or empty it.")
@@ -243,6 +250,7 @@ def answer(
 ) -> Prediction:                                # raises UsageError
     "What models say of one video or of many."
     if info is not None and (snapshots is not None or meta is not None): raise UsageError("predict: info and snapshots or meta were given. Give one of them.")
+    if run is not None and not Path(run).is_dir(): raise UsageError(f"predict: run {str(run)!r}: no such folder. Check the path.")
     if info is not None:
         own = Run.open(run).manifest["run"]["video_id"] if run is not None and (Path(run) / "manifest.json").is_file() else video_id
         snapshots, meta = info_rows(info, t0, own)

@@ -84,9 +84,9 @@ def train(snapshots: Snapshots, model: Annotated[Path, typer.Option(help="Folder
           allow: Annotated[list[str] | None, typer.Option(help="A column that seems to know the future and does not. May be given more than once.")] = None,
           rename: Rename = None, quiet: Quiet = False, as_json: AsJson = False) -> None:
     "Train a model on snapshots, judge it on channels that it has not seen, and save it."
-    from trendflow.app.learning import free_place, learning_set
+    from trendflow.app.learning import check_plan, learning_set
     from trendflow.app.learning import train as make
-    free_place(model)
+    check_plan(model, kind, engine, split)
     silent = quiet or as_json
     own = learning_set(*_tables(snapshots, meta, rename), store, titles, shots=kind != "baseline")
     say(*(() if silent else (repr(own.targets), *own.notes)))
