@@ -40,7 +40,8 @@ def own(place: Path) -> tuple: return ("--snapshots", place / "snapshots.csv.gz"
 def test_targets_say_what_is_kept_and_why_not(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     made = call("targets", place / "snapshots.csv.gz", "--out", tmp_path / "t.csv", "--dropped", tmp_path / "d.parquet", "--json")
     told = json.loads(capsys.readouterr().out)
-    assert made == 0 and told["kept"] == len(pd.read_csv(tmp_path / "t.csv")) and sum(told["dropped"].values()) == len(pd.read_parquet(tmp_path / "d.parquet")) == 120 - told["kept"]
+    assert made == 0
+    assert told["kept"] == len(pd.read_csv(tmp_path / "t.csv")) and sum(told["dropped"].values()) == len(pd.read_parquet(tmp_path / "d.parquet")) == 120 - told["kept"]
     assert call("targets", samples.clip().parent / "snapshots.csv", "--out", tmp_path / "one.parquet", "--horizons", "7,14") == 0
     assert capsys.readouterr().out.startswith("1 videos kept, 0 left out") and list(pd.read_parquet(tmp_path / "one.parquet"))[1:3] == ["views_7d", "views_14d"]
 
@@ -63,7 +64,8 @@ def test_one_video_becomes_a_text_and_a_figure(place: Path, tmp_path: Path, caps
 def test_an_info_json_is_enough(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert call("predict", place / "model", "--info", samples.info(), "--json") == 0
     alone = json.loads(capsys.readouterr().out)
-    assert alone["videos"][0]["video_id"] == "tfSample_01" and alone["videos"][0]["views_now"] == 4812 and "what the title means" not in {c["words"] for c in alone["contributions"]}
+    assert alone["videos"][0]["video_id"] == "tfSample_01"
+    assert alone["videos"][0]["views_now"] == 4812 and "what the title means" not in {c["words"] for c in alone["contributions"]}
     run = run_video(samples.clip(), samples.info(), profile={"components": {"color_light": {}, "video_meta": {}}}, store=tmp_path, quiet=True)
     assert call("predict", place / "model", "--run", run.dir, "--info", samples.info(), "--json") == 0
     both = json.loads(capsys.readouterr().out)
@@ -76,7 +78,8 @@ def test_evaluate_knows_its_own_data(place: Path, tmp_path: Path, capsys: pytest
     assert call("evaluate", place / "model", place / "snapshots.csv.gz", "--meta", place / "meta.csv", "--json") == 0
     out, err = capsys.readouterr()
     card = json.loads((place / "model" / "model.json").read_text())
-    assert "trained on" in err and json.loads(out)["training_data"] and {r["head"]: r["spearman"] for r in json.loads(out)["figures"]} == {h: m["spearman"] for h, m in card["metrics"].items()}
+    assert "trained on" in err and json.loads(out)["training_data"]
+    assert {r["head"]: r["spearman"] for r in json.loads(out)["figures"]} == {h: m["spearman"] for h, m in card["metrics"].items()}
     assert call("invent", tmp_path, "--videos", 90, "--seed", 4) == 0
     capsys.readouterr()
     assert call("evaluate", place / "model", tmp_path / "snapshots.csv.gz", "--meta", tmp_path / "meta.csv", "--json") == 0
@@ -150,7 +153,8 @@ def test_an_altered_model_is_refused(place: Path, tmp_path: Path, capsys: pytest
 
 
 def test_ctrl_c_leaves_no_model(place: Path, tmp_path: Path) -> None:
-    command = [Path(sys.executable).with_name("trendflow"), "train", place / "snapshots.csv.gz", "--meta", place / "meta.csv", "--model", tmp_path / "model", "--engine", "lightgbm", "--no-titles"]
+    command = [Path(sys.executable).with_name("trendflow"), "train", place / "snapshots.csv.gz", "--meta", place / "meta.csv", "--model", tmp_path / "model",
+               "--engine", "lightgbm", "--no-titles"]
     child = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     for line in child.stderr:                           # type: ignore[union-attr]
@@ -162,6 +166,7 @@ def test_ctrl_c_leaves_no_model(place: Path, tmp_path: Path) -> None:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    code = "import sys\nfrom trendflow.app.cli import main\ntry: main(['train', '--help'])\nexcept SystemExit: pass\nprint(sorted({'pandas', 'torch', 'scipy', 'matplotlib', 'lightgbm'} & set(sys.modules)))"
+    code = ("import sys\nfrom trendflow.app.cli import main\ntry: main(['train', '--help'])\nexcept SystemExit: pass\n"
+            "print(sorted({'pandas', 'torch', 'scipy', 'matplotlib', 'lightgbm'} & set(sys.modules)))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip().endswith("[]")

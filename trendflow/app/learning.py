@@ -104,18 +104,20 @@ def learning_set(
     told, notes = build_targets(clean), list[str]()
     absent = bool(faults(known(TITLE_MODEL), model_folder(known(TITLE_MODEL))))
     there = "title" in meta and bool(meta["title"].notna().any())
-    if titles is None and there and absent: notes.append(f"titles are not read: the model {TITLE_MODEL} is not here. Fetch it with: trendflow models pull {TITLE_MODEL}")
+    if titles is None and there and absent:
+        notes.append(f"titles are not read: the model {TITLE_MODEL} is not here. Fetch it with: trendflow models pull {TITLE_MODEL}")
     titled = there and not absent if titles is None else titles
     runs = [] if store is None else list(each_run(store))
     if runs: features = feature_table(runs, clean, meta, title_vectors=titled)
     else: features = _features(clean, meta, titled)
     page = read_page(meta, told.table.index)
-    usable = told.table.index.isin(features.index) & page["channel_id"].notna().to_numpy()
-    lost = {"have no run in the store": int((~told.table.index.isin(features.index)).sum()), "have no channel_id in meta": int(page["channel_id"].isna().sum())}
+    run_, channel = told.table.index.isin(features.index), page["channel_id"].notna().to_numpy()
+    usable, lost = run_ & channel, {"have no run in the store": int((~run_).sum()), "have no channel_id in meta": int((~channel).sum())}
     notes += [f"{n} of {len(told)} videos are left out: they {why}" for why, n in lost.items() if n]
     kept = Targets(told.table[usable], told.dropped, told.counts, told.t0_s, told.horizons)
     times = pd.Series(seconds(page["published_at"], "meta: published_at"), index=page.index)[usable]
-    return LearningSet(features, kept, page["channel_id"][usable].astype(str), times, _tokens(runs, features.index) if shots and runs else None, notes)
+    tokens = _tokens(runs, features.index) if shots and runs else None
+    return LearningSet(features, kept, page["channel_id"][usable].astype(str), times, tokens, notes)
 
 # %% ../../nbs/85_app/26_learning.ipynb #e5b169b4
 def _features(clean: Any, meta: pd.DataFrame, titled: bool) -> pd.DataFrame:
@@ -170,13 +172,13 @@ def train(
     if kind == "baseline":
         from trendflow.learn.baseline import train_baseline
         from trendflow.learn.engines import Recipe
-        model: Any = train_baseline(x, own.targets, own.groups, times, engine, split, seed, **({} if rounds is None else {"recipe": Recipe(trees=rounds)}))
+        model: Any = train_baseline(x, own.targets, own.groups, times, engine, split, seed, recipe=Recipe() if rounds is None else Recipe(trees=rounds))
     else:
         from trendflow.learn.fit import Recipe as Epochs
         from trendflow.learn.fusion import train_fusion
         from trendflow.learn.train_transformer import train_transformer
         make = train_fusion if kind == "fusion" else train_transformer
-        model = make(x, own.targets, own.groups, times, own.tokens, split=split, seed=seed, quiet=quiet, **({} if rounds is None else {"recipe": Epochs(epochs=rounds)}))
+        model = make(x, own.targets, own.groups, times, own.tokens, split=split, seed=seed, quiet=quiet, recipe=Epochs() if rounds is None else Epochs(epochs=rounds))
     return Trained(model, quality, figures(model, own, split, seed), time.process_time() - start)
 
 # %% ../../nbs/85_app/26_learning.ipynb #4c7b74f1
@@ -198,7 +200,7 @@ def figures(
         for f in folds:
             for n, p in naive_predictions(x, y.loc[f.train], f.test).items(): parts[n].append(p)
         naive = {n: pd.concat(p) for n, p in parts.items()}
-        scores = pd.concat([evaluate(p.add_suffix("_p50"), y, own.groups, units="log", n=0).xs("all", level="bucket").xs("model", level="predictor") for p in naive.values()], keys=naive)
+        scores = pd.concat([evaluate(p.add_suffix("_p50"), y, own.groups, units="log", n=0).xs(("all", "model"), level=("bucket", "predictor")) for p in naive.values()])
         told = told.assign(naive_spearman=scores["spearman"].groupby(level="head").max(), naive_mae=scores["mae"].groupby(level="head").min())
     return told.reindex(columns=[c for c in SHOWN if c in told]).rename_axis("head").astype(float)
 
@@ -214,7 +216,8 @@ def check_plan(
         if x not in every: raise UsageError(f"{what} {x!r}: not one of {list(every)}.")
     folder = Path(folder)
     if folder.exists() and not folder.is_dir(): raise UsageError(f"model: {folder}: is there and is no folder. Choose another place.")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / CARD).is_file(): raise UsageError(f"model: {folder}: holds something that is no model. Choose another place or empty it.")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / CARD).is_file():
+        raise UsageError(f"model: {folder}: holds something that is no model. Choose another place or empty it.")
 
 # %% ../../nbs/85_app/26_learning.ipynb #08d70d61
 def judge(
@@ -236,7 +239,8 @@ def judge(
         return told[[c for c in SHOWN if c in told]].rename_axis("head").assign(bucket="all").set_index("bucket", append=True), True
     said = predict(store, model, snapshots, meta).wide()
     told = evaluate(said.loc[said.index.intersection(index)], y, own.groups, age_days=x.get("snapshot.age_days"))
-    return told.xs("model", level="predictor").dropna(axis=1, how="all"), False
+    told = pd.DataFrame(told.xs("model", level="predictor"))
+    return told.loc[:, told.notna().any()], False
 
 # %% ../../nbs/85_app/26_learning.ipynb #128dc0a0
 def answer(

@@ -24,7 +24,7 @@ Rename = Annotated[list[str] | None, typer.Option(help="OLD=NEW: a column of the
 Runs = Annotated[Path | None, typer.Option(help="Result store with one run per video, for the columns and shots of components.")]
 
 
-def _tables(snapshots: Path, meta: Path | None, rename: list[str] | None) -> Any:
+def _tables(snapshots: Path, meta: Path | None, rename: list[str] | None) -> tuple[Any, Any]:
     "Both tables, renamed."
     from trendflow.app.learning import tables
     from trendflow.app.learning_data import renames
@@ -88,25 +88,29 @@ def train(snapshots: Snapshots, model: Annotated[Path, typer.Option(help="Folder
     from trendflow.app.learning import train as make
     check_plan(model, kind, engine, split)
     silent = quiet or as_json
-    own = learning_set(*_tables(snapshots, meta, rename), store, titles, shots=kind != "baseline")
+    long, page = _tables(snapshots, meta, rename)
+    own = learning_set(long, page, store, titles, shots=kind != "baseline")
     say(*(() if silent else (repr(own.targets), *own.notes)))
     done = make(own, kind, engine, split, seed, rounds, allow or (), silent, (lambda text: None) if silent else say)
     done.model.save(model)
-    if as_json: return give({"model": model, "kind": kind, "engine": done.model.card["engine"], "figures": _records(done.figures), "cpu_s": round(done.cpu_s, 1), "notes": own.notes})
+    if as_json: return give({"model": model, "kind": kind, "engine": done.model.card["engine"], "figures": _records(done.figures), "cpu_s": round(done.cpu_s, 1)})
     say(*(() if silent else (repr(done.quality), "")))
     print(done.figures.to_string(float_format="%.3f", formatters={"videos": "{:.0f}".format}, na_rep="–"))
     say("", f"of videos {_ABOUT[split]}; naive: the best of four trivial predictors; MAE in log units, 0.69 is a factor of two")
     print(f"{done.cpu_s:.0f} CPU s, model: {model}")
 
 
-_ABOUT = {"channel": "of channels that the model had not seen", "channel_time": "of later channels that the model had not seen", "time": "that came later", "random": "that the model had not seen, of channels that it knew: flattering"}
+_ABOUT = {"channel": "of channels that the model had not seen", "channel_time": "of later channels that the model had not seen", "time": "that came later",
+          "random": "that the model had not seen, of channels that it knew: flattering"}
 
 # %% ../../nbs/85_app/28_learning_cli.ipynb #fd327c85
 @learning.command()
-def evaluate(model: Annotated[Path, typer.Argument(help="Folder of a model.")], snapshots: Snapshots, meta: Meta = None, store: Runs = None, rename: Rename = None, as_json: AsJson = False) -> None:
+def evaluate(model: Annotated[Path, typer.Argument(help="Folder of a model.")], snapshots: Snapshots, meta: Meta = None, store: Runs = None, rename: Rename = None,
+             as_json: AsJson = False) -> None:
     "Judge a saved model on snapshots that it has not seen, by head and by age of the video."
     from trendflow.app.learning import judge
-    told, same = judge(model, *_tables(snapshots, meta, rename), store)
+    long, page = _tables(snapshots, meta, rename)
+    told, same = judge(model, long, page, store)
     if same: say("These are the data that the model was trained on, so its own figures would flatter it. Shown are those of its card, of videos that it had not seen.")
     else: say("The card keeps no names of videos or channels: whether some of these were in its training is not known.")
     if as_json: return give({"training_data": same, "figures": _records(told)})
@@ -131,7 +135,8 @@ def predict(models: Annotated[list[Path], typer.Argument(help="Folders of models
     told = answer(models, run, long, page, info, t0, video_id)
     if figure is not None: write_figure(told.plot(), figure)
     if out is not None: write_table(told.wide().reset_index(), out)
-    if as_json: give({"videos": _records(told.wide()), "unanswered": told.unanswered, "contributions": _records(told.contributions.groupby("head", sort=False).head(8)) if len(told) == 1 else None})
+    strong = _records(told.contributions.groupby("head", sort=False).head(8)) if as_json and len(told) == 1 else None
+    if as_json: give({"videos": _records(told.wide()), "unanswered": told.unanswered, "contributions": strong})
     elif out is None or len(told) == 1: print(told)
     else: say(told.why)
     if not as_json: say(*(f"{what}: {path}" for what, path in (("table", out), ("figure", figure)) if path is not None))

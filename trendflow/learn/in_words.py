@@ -42,22 +42,29 @@ def counted(
 _ODD = {                            # column → words, how its value reads
     "snapshot.views_log": ("views at t0", "log1p"), "snapshot.likes_log": ("likes at t0", "log1p"), "snapshot.comments_log": ("comments at t0", "log1p"),
     "snapshot.age_days": ("age of the video", "days"), "snapshot.age_days_log": ("age of the video", "log_days"), "snapshot.duration_log": ("length of the video", "log_clock"),
-    "snapshot.publish_hour": ("hour of publication (UTC)", "hour"), "snapshot.publish_weekday": ("weekday of publication (UTC)", "weekday"), "snapshot.category_id": ("category", "code"),
-    "snapshot.licensed": ("licensed content", "flag"), "snapshot.for_kids": ("made for kids", "flag"), "snapshot.captions": ("captions", "flag"), "snapshot.hd": ("high definition", "flag"),
-    "snapshot.views_acceleration": ("views of the last day against the last three", "exp"), "snapshot.likes_acceleration": ("likes of the last day against the last three", "exp"),
+    "snapshot.publish_hour": ("hour of publication (UTC)", "hour"), "snapshot.publish_weekday": ("weekday of publication (UTC)", "weekday"),
+    "snapshot.category_id": ("category", "code"),
+    "snapshot.licensed": ("licensed content", "flag"), "snapshot.for_kids": ("made for kids", "flag"), "snapshot.captions": ("captions", "flag"),
+    "snapshot.hd": ("high definition", "flag"),
+    "snapshot.views_acceleration": ("views of the last day against the last three", "exp"),
+    "snapshot.likes_acceleration": ("likes of the last day against the last three", "exp"),
     "snapshot.top_comment_delay_hours": ("hours until the top comment came", "plain"), "snapshot.top_comment_likes_per_hour_log": ("likes per hour of the top comment", "exp"),
-    "snapshot.top_comment_likes_of_likes_log": ("likes of the top comment per like of the video", "exp"), "snapshot.top_comment_replies_of_comments_log": ("replies to the top comment per comment", "exp"),
+    "snapshot.top_comment_likes_of_likes_log": ("likes of the top comment per like of the video", "exp"),
+    "snapshot.top_comment_replies_of_comments_log": ("replies to the top comment per comment", "exp"),
     "channel.age_days": ("channel: age", "days"), "channel.video_against_mean_log": ("views against the mean video of the channel", "exp"),
-    "channel.video_day_against_mean_log": ("views per day against the mean video of the channel", "exp"), "channel.video_share_of_views": ("share of all views of the channel", "share"),
+    "channel.video_day_against_mean_log": ("views per day against the mean video of the channel", "exp"),
+    "channel.video_share_of_views": ("share of all views of the channel", "share"),
     "title_vector": ("what the title means", "none"), "description_vector": ("what the description means", "none"), "comments_vector": ("what the comments mean", "none"),
     "author.matured_videos": ("other videos of the author that are two weeks old", "plain"), "author.other_videos": ("other videos of the author", "plain"),
-    "author.matured_views_14d_median": ("views that the author's videos gained in 14 days", "log1p"), "author.matured_likes_14d_median": ("likes that the author's videos gained in 14 days", "log1p"),
+    "author.matured_views_14d_median": ("views that the author's videos gained in 14 days", "log1p"),
+    "author.matured_likes_14d_median": ("likes that the author's videos gained in 14 days", "log1p"),
     "author.other_views_per_day_log_median": ("views per day of the author's other videos", "log1p")}
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 # %% ../../nbs/80_learn/76_in_words.ipynb #2d77c0e5
 _READ = {                           # how a value reads → text
-    "log1p": lambda x: compact(np.expm1(x)), "exp": lambda x: f"{np.exp(x):.3g}" if x < 7 else compact(np.exp(x)), "share": lambda x: f"{100 * x:.3g} %", "flag": lambda x: "yes" if x else "no",
+    "log1p": lambda x: compact(np.expm1(x)), "exp": lambda x: f"{np.exp(x):.3g}" if x < 7 else compact(np.exp(x)),
+    "share": lambda x: f"{100 * x:.3g} %", "flag": lambda x: "yes" if x else "no",
     "days": lambda x: f"{x:.1f} days", "log_days": lambda x: f"{np.expm1(x):.1f} days", "log_clock": lambda x: clock(np.expm1(x)), "hour": lambda x: clock(x * 60),
     "weekday": lambda x: _DAYS[int(x) % 7], "code": lambda x: f"{x:.0f}", "plain": lambda x: f"{x:.4g}"}
 

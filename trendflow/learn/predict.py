@@ -152,7 +152,8 @@ def _about(model: Any, x: pd.DataFrame, refused: dict[str, list[str]]) -> list[s
     "[video] who answered, why the others did not, what was not known."
     data = model.card.get("data", {})
     head = f"{model.kind} ({_engine(model)}, trained on {data.get('videos', 0):,} videos of {data.get('channels', 0):,} channels) answered."
-    ages, low, high = x.get("snapshot.age_days"), *(data.get("age_days") or (-np.inf, np.inf))
+    low, high = data.get("age_days") or (-np.inf, np.inf)
+    ages = x.get("snapshot.age_days")
     own = x[[c for c in model.schema.columns if not c.endswith(_MARKS)]]
     there = own.notna().T.groupby(lambda c: c.split(".")[0]).any().T
     out = []
@@ -233,7 +234,7 @@ def predict(
     "Growth after t0, of one video or of many."
     models = in_order(model)
     known = gather(run, models, snapshots, meta, t0, tolerance_days)
-    x, parts, tables, answered = known.features, [], [], []
+    x, parts, tables, answered = known.features, list[Any](), list[pd.DataFrame](), list[pd.DataFrame]()
     refused: dict[str, list[str]] = {str(v): [] for v in x.index}
     for m in models:
         done = {v for a in answered for v in a.index}
@@ -288,11 +289,14 @@ def _rows(told: Prediction, most: int = 20) -> tuple[list[str], list[list[str]]]
     names, heads = _names(told), told.table.index.get_level_values("head")
     if len(told) == 1:
         columns = ["", "now", *(f"gain {q}" for q in names), *(f"then {q}" for q in names)]
-        return columns, [[str(h), *(compact(v) for v in [r["now"], *r[names], *r[[f"level_{q}" for q in names]]])] for (_, h), r in told.table.iterrows()]
+        values = told.table[["now", *names, *(f"level_{q}" for q in names)]].to_numpy(float)
+        return columns, [[str(h), *map(compact, row)] for h, row in zip(heads, values)]
     last = [h for x in ("views", "likes") for h in [h for h in dict.fromkeys(heads) if str(h).startswith(x)][-1:]]
     columns = ["video", *(f"{h} {q}" for h in last for q in names), "model"]
-    shown = told.answered.index[:most]
-    return columns, [[str(v), *(compact(told.table.at[(v, h), q]) if (v, h) in told.table.index else "" for h in last for q in names), told.answered.at[v, "kind"]] for v in shown]
+    there, rows = set(told.table.index), list[list[str]]()
+    for v, kind in told.answered["kind"].head(most).items():
+        rows.append([str(v), *(compact(float(told.table.at[(v, h), q])) if (v, h) in there else "" for h in last for q in names), str(kind)])     # type: ignore[arg-type]
+    return columns, rows
 
 
 def _strongest(told: Prediction, head: str | None = None, most: int = 5) -> tuple[str, pd.DataFrame]:
@@ -311,7 +315,8 @@ def _lines(told: Prediction) -> list[str]:
     "What stands under the table."
     if len(told) != 1: return [*([f"… and {len(told) - 20} more"] if len(told) > 20 else []), *told.why.splitlines()]
     head, strong = _strongest(told)
-    moved = "; ".join(f"{r.words} (×{r.factor:.2f})" for r in strong.itertuples() if abs(r.contribution) >= 0.01)
+    strong = strong[strong["contribution"].abs() >= 0.01]
+    moved = "; ".join(f"{words} (×{factor:.2f})" for words, factor in zip(strong["words"], strong["factor"]))
     return [f"What moved {head} most: {moved or 'nothing by more than 1 %'}.", told.why]
 
 # %% ../../nbs/80_learn/90_predict.ipynb #31e4cc58

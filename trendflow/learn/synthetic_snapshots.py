@@ -43,10 +43,12 @@ def synthetic_snapshots(
     ids = [f"invented_{i:04d}" for i in range(videos)]
     own = (subscribers * 60).round()
     long = pd.DataFrame({"video_id": np.repeat(ids, len(day)), "time": pd.to_datetime(np.repeat(seen, len(day)) + np.tile(day, videos) * DAY_S, unit="s", utc=True),
-                         "views": views.ravel(), "likes": likes.ravel(), "comments": (views * 0.004).astype(int).ravel(), "channel_subscribers": np.repeat(subscribers.round(), len(day)),
+                         "views": views.ravel(), "likes": likes.ravel(), "comments": (views * 0.004).astype(int).ravel(),
+                         "channel_subscribers": np.repeat(subscribers.round(), len(day)),
                          "channel_views": np.repeat(own, len(day)), "channel_videos": np.repeat(rng.integers(5, 400, channel[-1] + 1)[channel], len(day))})
     kept = rng.random(len(long)) > 0.03 * (np.tile(day, videos) % 7 != 0)          # a day is missed now and then
     titles = [f"{'The truth about' if p else 'A quiet film on'} {_SUBJECTS[s]}, part {i}" for i, (p, s) in enumerate(zip(promise, subject))]
     meta = pd.DataFrame({"video_id": ids, "channel_id": [f"invented_channel_{c:04d}" for c in channel], "title": titles,
-                         "published_at": pd.to_datetime((seen - age * DAY_S).round(), unit="s", utc=True), "duration": np.exp(rng.normal(5.8, 0.8, videos)).round(), "category_id": 20 + subject})
+                         "published_at": pd.to_datetime((seen - age * DAY_S).round(), unit="s", utc=True),
+                         "duration": np.exp(rng.normal(5.8, 0.8, videos)).round(), "category_id": 20 + subject})
     return long[kept].reset_index(drop=True), meta
