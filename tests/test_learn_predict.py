@@ -18,7 +18,7 @@ from trendflow.learn.engines import Recipe
 from trendflow.learn.feature_schema import FeatureSchema
 from trendflow.learn.feature_table import feature_table
 from trendflow.learn.in_words import column_words, compact, in_words
-from trendflow.learn.predict import in_order, load_model, predict
+from trendflow.learn.predict import in_order, load_model, predict, run_shots
 from trendflow.learn.snapshot_features import snapshot_features
 from trendflow.learn.synthetic_snapshots import synthetic_snapshots
 from trendflow.learn.targets import build_targets
@@ -89,6 +89,7 @@ def test_the_first_that_can_answer_does(data: tuple, model: Baseline, run: Run) 
     assert [m.kind for m in in_order([model, shots(model)])] == ["transformer", "baseline"]
     without = predict(None, [model, shots(model)], row, page)
     assert without.answered["kind"].tolist() == ["baseline"] and "transformer: it reads what a run measured, and no run was given." in without.why
+    assert len(run_shots(run) or ()) > 1
     both = predict(run, [model, shots(model)], row, page)
     assert both.answered["kind"].tolist() == ["transformer"] and both.model.startswith("transformer (torch") and "baseline" not in both.why
     assert np.allclose(both.table["p50"], 2 * without.table["p50"])
@@ -96,6 +97,7 @@ def test_the_first_that_can_answer_does(data: tuple, model: Baseline, run: Run) 
 
 def test_a_run_without_shots_goes_to_the_next_model(data: tuple, model: Baseline, tmp_path: Path) -> None:
     bare = run_video(samples.clip(), samples.info(), profile={"components": {"video_meta": {}}}, store=tmp_path, quiet=True)
+    assert run_shots(bare) is None
     told = predict(bare, [shots(model), model])
     assert told.answered["kind"].tolist() == ["baseline"] and "transformer: no shots in this run." in told.why
     with pytest.raises(UsageError, match="no model can answer: transformer: no shots in this run"): predict(bare, shots(model))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ..learn.engines import ENGINES
 from ..learn.feature_table import each_run, feature_table
 from ..learn.metrics import NAIVE, evaluate, naive_predictions
 from ..learn.model_folder import CARD, fingerprint
-from ..learn.predict import Prediction, gather, load_model, predict
+from ..learn.predict import Prediction, gather, load_model, predict, run_shots
 from ..learn.quality import Quality, data_quality_report, refuse_leaks
 from ..learn.snapshot_features import read_page, snapshot_features
 from ..learn.snapshots import read_snapshots, seconds
@@ -99,7 +99,8 @@ def learning_set(
     shots: bool = False,            # shots of the runs too
 ) -> LearningSet:                   # raises UsageError
     "Everything that training and judging need."
-    if meta is None or "channel_id" not in meta: raise UsageError("learning: meta with a column channel_id is needed: who is judged on is decided by channel. Give it, or rename yours.")
+    if meta is None or "channel_id" not in meta:
+        raise UsageError("learning: meta with a column channel_id is needed: who is judged on is decided by channel. Give it, or rename yours.")
     clean = read_snapshots(snapshots)
     told, notes = build_targets(clean), list[str]()
     absent = bool(faults(known(TITLE_MODEL), model_folder(known(TITLE_MODEL))))
@@ -116,7 +117,8 @@ def learning_set(
     notes += [f"{n} of {len(told)} videos are left out: they {why}" for why, n in lost.items() if n]
     kept = Targets(told.table[usable], told.dropped, told.counts, told.t0_s, told.horizons)
     times = pd.Series(seconds(page["published_at"], "meta: published_at"), index=page.index)[usable]
-    tokens = _tokens(runs, features.index) if shots and runs else None
+    found = {r.manifest["run"]["video_id"]: run_shots(r) for r in runs} if shots else {}
+    tokens = {v: t for v, t in found.items() if t is not None and len(t)} or None
     return LearningSet(features, kept, page["channel_id"][usable].astype(str), times, tokens, notes)
 
 # %% ../../nbs/85_app/26_learning.ipynb #e5b169b4
@@ -129,12 +131,6 @@ def _features(clean: Any, meta: pd.DataFrame, titled: bool) -> pd.DataFrame:
     out = pd.concat([known_, vectors], axis=1)
     out.attrs.update(vectors.attrs)
     return out
-
-
-def _tokens(runs: Iterable[Run], index: pd.Index) -> dict[str, Any]:
-    "Shots of the runs that have any."
-    from trendflow.learn.tokens import shot_tokens
-    return {v: shot_tokens(r) for r in runs if (v := r.manifest["run"]["video_id"]) in index and r.manifest["run"]["roles"].get("shots")}
 
 # %% ../../nbs/85_app/26_learning.ipynb #31c15065
 TRAINED = ("baseline", "fusion", "transformer")

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from trendflow.views.panels import Picture
 
 # %% auto #0
-__all__ = ['ORDER', 'load_model', 'in_order', 'Known', 'gather', 'declines', 'Prediction', 'predict', 'as_text', 'as_html']
+__all__ = ['ORDER', 'load_model', 'in_order', 'Known', 'gather', 'run_shots', 'declines', 'Prediction', 'predict', 'as_text',
+           'as_html']
 
 # %% ../../nbs/80_learn/90_predict.ipynb #41611d53
 ORDER = ("transformer", "fusion", "baseline")           # v2, v1, baseline: who is asked first
@@ -96,7 +97,7 @@ def gather(
         if titled: table = _joined(table, title_vectors(read_page(meta, table.index)["title"]))
     columns = list(dict.fromkeys(c for m in models for c in m.schema.columns if c.split(".")[0].endswith("_vector") and c not in table))
     if columns: table = _joined(table, _vectors(opened, columns, table.index))
-    shots = {r.manifest["run"]["video_id"]: _shots(r) for r in opened} if any(getattr(m, "tokens", None) for m in models) else {}
+    shots = {r.manifest["run"]["video_id"]: run_shots(r) for r in opened} if any(getattr(m, "tokens", None) for m in models) else {}
     return Known(table, {v: t for v, t in shots.items() if t is not None and len(t)}, bool(opened))
 
 # %% ../../nbs/80_learn/90_predict.ipynb #ca503815
@@ -114,7 +115,9 @@ def _vectors(runs: Iterable[Run], columns: list[str], index: pd.Index) -> pd.Dat
     return pd.DataFrame([told[v].reindex(columns) if v in told else pd.Series(np.nan, columns) for v in index], index=index, columns=columns, dtype=np.float64)
 
 
-def _shots(run: Run) -> ShotTokens | None:
+def run_shots(
+    run: Run,                       # any run
+) -> ShotTokens | None:             # raises UsageError, ArtifactError
     "The shots of a run; None when nothing in it finds shots."
     try: run.component("shots")
     except MissingInput: return None
