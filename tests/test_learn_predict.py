@@ -205,3 +205,9 @@ def test_words_of_numbers() -> None:
     assert [compact(x) for x in (-1200, 9.94, 999_500, 1e12)] == ["-1.2 K", "9.9", "1.0 M", "1000 B"]
     assert in_words("snapshot.hd", 0.0) == "high definition: no" and in_words("snapshot.duration_log", np.log1p(3725)) == "length of the video: 1:02:05"
     assert column_words("channel.subscribers_log")[0] == "channel: subscribers"
+
+
+def test_the_front_doors_open() -> None:
+    import trendflow
+    assert trendflow.predict is predict and trendflow.load_model is load_model and trendflow.train_baseline is train_baseline
+    assert all(callable(getattr(trendflow, name)) for name in trendflow.__all__) and set(trendflow.__all__) == set(trendflow._HOMES)
