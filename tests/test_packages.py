@@ -16,7 +16,6 @@ PROMISED = {                                                # package → name t
     "catboost": "catboost", "lightgbm": "lightgbm", "tritonclient": "tritonclient", "pytest": "pytest",
 }
 NOT_YET_USED = {                                            # package → the topic that brings it
-    "catboost": "baselines", "lightgbm": "baselines",
 }
 EXTRAS = ("", "cluster_", "research_", "models_", "learn_", "tools_")
 
