@@ -20,7 +20,7 @@ from .train_transformer import Task, trained
 # %% auto #0
 __all__ = ['train_fusion', 'load_fusion']
 
-# %% ../../nbs/80_learn/88_fusion.ipynb #b52b7dc9
+# %% ../../nbs/80_learn/88_fusion.ipynb #33a08948
 def train_fusion(
     features: pd.DataFrame,                             # [video, column] feature frame, with pooled columns of components where there are any
     targets: Targets | pd.DataFrame,                    # y by head; NaN where unknown
@@ -40,7 +40,8 @@ def train_fusion(
     allowed: Iterable[str] = (),                        # columns that look like a leak and are known to be as of t0
 ) -> TransformerModel:                                  # of kind fusion; raises UsageError
     "A model of pooled modalities: one network per fold, judged on it."
-    return trained("fusion", Task(features, targets, groups, times, tokens, split, seed, quantiles, folds, recipe, {**(form or {}), "layers": 0}, device, checkpoint, quiet, allowed))
+    late = {**(form or {}), "layers": 0}
+    return trained("fusion", Task(features, targets, groups, times, tokens, split, seed, quantiles, folds, recipe, late, device, checkpoint, quiet, allowed))
 
 
 def load_fusion(
