@@ -6,29 +6,24 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
+from .learning_cli import learning
+from .shell import T0, AsJson, Info, Quiet, end, give, say
 from ..core.errors import TrendflowError, UsageError
 from ..core.store import folders
 
 # %% auto #0
-__all__ = ['app', 'Video', 'Videos', 'FramesFolder', 'NewRun', 'StoredRun', 'ComponentName', 'Info', 'ProfileName', 'Store',
-           'Work', 'AsJson', 'Quiet', 'Redo', 'Workers', 'Isolate', 'VideoId', 'RunId', 'T0', 'Transcript', 'DryRun',
-           'models', 'Keys', 'OfProfile', 'run', 'batch', 'segment', 'process', 'runs', 'show', 'plan', 'explain',
-           'validate', 'components', 'export', 'purge', 'delete', 'doctor', 'main', 'models_list', 'models_pull',
-           'models_verify', 'models_add', 'models_repository']
+__all__ = ['app', 'Video', 'Videos', 'FramesFolder', 'NewRun', 'StoredRun', 'ComponentName', 'ProfileName', 'Store', 'Work',
+           'Redo', 'Workers', 'Isolate', 'VideoId', 'RunId', 'Transcript', 'DryRun', 'models', 'Keys', 'OfProfile',
+           'run', 'batch', 'segment', 'process', 'runs', 'show', 'plan', 'explain', 'validate', 'components', 'export',
+           'purge', 'delete', 'doctor', 'main', 'models_list', 'models_pull', 'models_verify', 'models_add',
+           'models_repository']
 
 # %% ../../nbs/85_app/30_cli.ipynb #7664725f
-def _number_or_text(text: str) -> float | str:
-    "Seconds as a number, anything else as it is."
-    try: return float(text)
-    except ValueError: return text
-
-
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help="Measures a YouTube video with visual, audio and text components and keeps every measurement as a self-describing file.")
 Video = Annotated[Path, typer.Argument(help="The video file.")]
@@ -37,18 +32,14 @@ FramesFolder = Annotated[Path, typer.Argument(help="What `segment` printed.")]
 NewRun = Annotated[Path, typer.Argument(help="Run folder to write: STORE/PLATFORM/VIDEO/RUN, the last three as in the frames folder.")]
 StoredRun = Annotated[Path, typer.Argument(help="A run of the store.")]
 ComponentName = Annotated[str, typer.Argument(help="Component.")]
-Info = Annotated[Path | None, typer.Option(help="Info JSON that yt-dlp writes (--write-info-json --write-comments).")]
 ProfileName = Annotated[str, typer.Option(help="Name of a shipped profile, or a YAML file.")]
 Store = Annotated[Path, typer.Option(help="Result store.")]
 Work = Annotated[Path | None, typer.Option(help="Folder for frames and sound. By default beside the store.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print plain data for another program.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 Redo = Annotated[list[str] | None, typer.Option(help="Component to compute anew, with what depends on it. May be given more than once.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Threads in all. By default the cores.")]
 Isolate = Annotated[bool, typer.Option(help="Each component in a process of its own: a crash or a hang is recorded.")]
 VideoId = Annotated[str | None, typer.Option(help="Id of the video. By default from the info JSON.")]
 RunId = Annotated[str | None, typer.Option(help="Id of the run. By default derived from everything that goes in.")]
-T0 = Annotated[Any, typer.Option(parser=_number_or_text, metavar="TIME", help="Moment of analysis: seconds since 1970 or ISO-8601. By default the epoch of the info JSON.")]
 Transcript = Annotated[Path | None, typer.Option(help="Subtitles, .vtt or .srt.")]
 DryRun = Annotated[bool, typer.Option(help="Only say what would be removed.")]
 
@@ -64,36 +55,16 @@ def _version(asked: bool) -> None:
 def _about(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None: pass
 
 # %% ../../nbs/85_app/30_cli.ipynb #91aa58a7
-def _say(*lines: str) -> None:
-    "For people, on standard error."
-    for line in lines: print(line, file=sys.stderr)
-
-
-def _give(data: Any) -> None:
-    "For programs, on standard output."
-    print(json.dumps(data, indent=1, ensure_ascii=False, default=_plain))
-
-
-def _plain(x: Any) -> Any:
-    "Numbers of numpy and paths as plain values."
-    return x.item() if hasattr(x, "item") else str(x)
-
-
-def _end(status: str) -> NoReturn:
-    "The exit code of a run."
-    raise typer.Exit({"ok": 0, "skipped": 10}.get(status, 1))
-
-
 def _show(run: Any, as_json: bool) -> None:
     "A finished run: where it lies, and what became of each component."
     told = run.manifest["run"]
-    if as_json: return _give({"run_dir": str(run.dir), **run.manifest})
+    if as_json: return give({"run_dir": str(run.dir), **run.manifest})
     print(f"{run.status}  {run.dir}")
-    if told["skip_reason"]: _say(f"skipped: {told['skip_reason']}. {' '.join(told['notes'] or [])}")
-    elif told["notes"]: _say(*told["notes"])
+    if told["skip_reason"]: say(f"skipped: {told['skip_reason']}. {' '.join(told['notes'] or [])}")
+    elif told["notes"]: say(*told["notes"])
     if not run.table.empty: print(run.table.drop(columns=["error"], errors="ignore").to_string(na_rep="–"))
     for c in run.manifest["components"]:
-        if c["status"] == "error": _say(f"{c['name']}: {c['error']['code']}: {c['error']['message']}")
+        if c["status"] == "error": say(f"{c['name']}: {c['error']['code']}: {c['error']['message']}")
 
 # %% ../../nbs/85_app/30_cli.ipynb #2fc769cb
 @app.command()
@@ -111,8 +82,8 @@ def run(video: Video, info: Info = None, profile: ProfileName = "default", store
     if figure and done.status != "skipped":
         figure.parent.mkdir(parents=True, exist_ok=True)
         done.overview().savefig(figure, dpi=140)
-        _say(f"figure: {figure}")
-    _end(done.status)
+        say(f"figure: {figure}")
+    end(done.status)
 
 
 @app.command()
@@ -122,9 +93,9 @@ def batch(videos: Videos, profile: ProfileName = "default", store: Store = Path(
     "Measure many videos into one store. `NAME.info.json` beside a video is taken as its info."
     from trendflow.app.batch import run_videos
     done = run_videos(videos, profile=profile, store=store, work=work, client=client, retries=retries, isolate=isolate, quiet=quiet or as_json, workers=workers)
-    if as_json: _give(done.rows)
+    if as_json: give(done.rows)
     else: print(done.table.to_string(index=False, na_rep="–"))
-    _end("error" if done.failed else "ok")
+    end("error" if done.failed else "ok")
 
 # %% ../../nbs/85_app/30_cli.ipynb #9f71eb48
 @app.command()
@@ -133,7 +104,7 @@ def segment(video: Video, info: Info = None, profile: ProfileName = "default", s
     "Decode frames and sound of a video, and nothing else. Prints the frames folder."
     from trendflow.app.stages import segment_video
     folder = segment_video(video, info, profile=profile, store=store, work=work, run_id=run_id, video_id=video_id, t0=t0)
-    if as_json: _give({"frames_dir": str(folder.path), "views": {k: v["rows"] for k, v in folder.metadata["views"].items()}})
+    if as_json: give({"frames_dir": str(folder.path), "views": {k: v["rows"] for k, v in folder.metadata["views"].items()}})
     else: print(folder.path)
 
 
@@ -146,7 +117,7 @@ def process(frames_dir: FramesFolder, run_dir: NewRun, info: Info = None, profil
     done = process_frames(frames_dir, run_dir, info, profile=profile, components=component, t0=t0, redo=redo or (), workers=workers, isolate=isolate,
                           quiet=quiet or as_json)
     _show(done, as_json)
-    _end("ok" if component and done.status == "running" else done.status)
+    end("ok" if component and done.status == "running" else done.status)
 
 # %% ../../nbs/85_app/30_cli.ipynb #74051bec
 @app.command()
@@ -154,7 +125,7 @@ def runs(store: Store = Path("result_store"), video_id: VideoId = None, as_json:
     "List the runs of a store."
     from trendflow.views.browse import table
     found = table(folders(store)[0], video_id)
-    if as_json: _give(json.loads(found.to_json(orient="records")))
+    if as_json: give(json.loads(found.to_json(orient="records")))
     else: print(found.to_string(index=False, na_rep="–") if not found.empty else "no runs")
 
 
@@ -167,7 +138,7 @@ def show(run_dir: StoredRun, component: Annotated[str | None, typer.Argument(hel
     if component is None: return _show(found, as_json)
     if component not in found: raise UsageError(f"component {component!r}: run {found.dir.name} has no artifact of it, only {sorted(found)}.")
     made = Artifact.open(found.paths.artifact(component))
-    if as_json: _give(made.meta)
+    if as_json: give(made.meta)
     else: print(made)
 
 
@@ -176,7 +147,7 @@ def plan(video: Video, profile: ProfileName = "default", as_json: AsJson = False
     "Say what would be decoded for whom, and what it costs, without doing it."
     from trendflow.app.run_video import plan_run
     told = plan_run(video, profile)
-    if as_json: return _give(told)
+    if as_json: return give(told)
     s = told["source"]
     print(f"{s['codec']} {s['width']}x{s['height']}, {told['frame_count']} frames, {told['readable_s']:.2f} s{', audio' if s['has_audio'] else ', no audio'}")
     if told["note"]: print(told["note"])
@@ -199,7 +170,7 @@ def explain(component: ComponentName,
     from trendflow.app.run_video import explain as why
     told = why(component, video, info, run_dir=run_dir, **({} if video is None else
                {"profile": profile, "store": store, "work": work, "run_id": run_id, "video_id": video_id, "t0": t0}))
-    if as_json: return _give(told)
+    if as_json: return give(told)
     print(f"{component}: {told['verdict']}\nkey {told['key']}")
     for k, (old, new) in told["changes"].items(): print(f"  {k}: {old!r} → {new!r}")
 
@@ -209,10 +180,10 @@ def validate(path: Annotated[Path, typer.Argument(help="A run folder, a store or
     "Check every artifact of a run, values and digests too."
     from trendflow.app.inspect import validate as check
     rows = check(path)
-    if as_json: _give(rows)
+    if as_json: give(rows)
     else:
         for r in rows: print(f"{'ok     ' if r['ok'] else 'FAULTY '} {r['file']}" + (f"  {r['fault']}" if r["fault"] else ""))
-    _end("ok" if all(r["ok"] for r in rows) else "error")
+    end("ok" if all(r["ok"] for r in rows) else "error")
 
 
 @app.command()
@@ -223,7 +194,7 @@ def components(as_json: AsJson = False, name: Annotated[str | None, typer.Argume
     from trendflow.core.registry import get
     if name is not None and not as_json: return print(table(get(name)))
     rows = component_table()
-    if as_json: return _give(rows if name is None else next(r for r in rows if r["id"] == get(name).id))
+    if as_json: return give(rows if name is None else next(r for r in rows if r["id"] == get(name).id))
     for r in rows: print(f"{r['id']:28}{r['family']:8}{r['kind']:8}{r['version']:8}{r['doc']}")
 
 # %% ../../nbs/85_app/30_cli.ipynb #cc66491c
@@ -235,7 +206,7 @@ def export(out: Annotated[Path, typer.Argument(help="File to write: .parquet or 
     "Write the feature rows of runs as a table."
     from trendflow.app.inspect import export as write
     told = write(out, store=store, run_dirs=run_dir, components=component)
-    if as_json: _give(told)
+    if as_json: give(told)
     else: print(f"{told['rows']} rows, {told['columns']} columns: {out}")
 
 
@@ -246,7 +217,7 @@ def purge(store: Store = Path("result_store"), work: Work = None, days: Annotate
     from trendflow.run.retention import purge as remove
     gone = remove(*folders(store, work), days=days, dry_run=dry_run)
     _removed(gone, dry_run, as_json)
-    if not gone: _say("nothing is old enough")
+    if not gone: say("nothing is old enough")
 
 
 @app.command()
@@ -256,12 +227,12 @@ def delete(video_id: Annotated[str, typer.Option(help="Id of the video.")], stor
     from trendflow.run.retention import delete as remove
     gone = remove(*folders(store, work), video_id, dry_run=dry_run)
     _removed(gone, dry_run, as_json)
-    if not gone: _say(f"{video_id}: nothing was stored")
+    if not gone: say(f"{video_id}: nothing was stored")
 
 
 def _removed(gone: list, dry_run: bool, as_json: bool) -> None:
     "What was removed."
-    if as_json: return _give([{"what": r.what, "path": r.path, "bytes": r.bytes} for r in gone])
+    if as_json: return give([{"what": r.what, "path": r.path, "bytes": r.bytes} for r in gone])
     for r in gone: print(f"{'would remove' if dry_run else 'removed'} {r.what}: {r.path} ({r.bytes / 1e6:.1f} MB)")
 
 # %% ../../nbs/85_app/30_cli.ipynb #a702d58a
@@ -270,26 +241,27 @@ def doctor(profile: Annotated[str | None, typer.Option(help="Ask the inference s
     "Say what is installed, what will not work and how to mend it."
     from trendflow.app.inspect import doctor as look
     rows = look(profile)
-    if as_json: _give(rows)
+    if as_json: give(rows)
     else:
         for r in rows: print(f"{'ok  ' if r['ok'] else 'MEND'} {r['what']:22}{r['found']}" + (f"\n     {r['mend']}" if not r["ok"] else ""))
-    _end("ok" if all(r["ok"] for r in rows if r["needed"]) else "error")
+    end("ok" if all(r["ok"] for r in rows if r["needed"]) else "error")
 
 
 def main(args: list[str] | None = None) -> None:        # None: those of the shell
     "The command `trendflow`."
     try: app(args)
     except TrendflowError as e:
-        _say(f"trendflow: {e}")
+        say(f"trendflow: {e}")
         raise SystemExit(e.exit_code) from None
     except OSError as e:                                # a full disk, a folder that may not be written
-        _say(f"trendflow: {e.filename or 'the system'}: {e.strerror or e}. What is complete is kept. Mend that and call the same command again.")
+        say(f"trendflow: {e.filename or 'the system'}: {e.strerror or e}. What is complete is kept. Mend that and call the same command again.")
         raise SystemExit(1) from None
     except SystemExit as e:
-        if e.code == 130: _say("trendflow: interrupted. Call the same command again: it goes on from here.")      # Ctrl-C
+        if e.code == 130: say("trendflow: interrupted. What is complete is kept, nothing is half-written. Call the same command again: a run goes on from here.")      # Ctrl-C
         raise
 
 # %% ../../nbs/85_app/30_cli.ipynb #b9853bad
+app.add_typer(learning)
 models = typer.Typer(no_args_is_help=True, help="Weights of networks: which there are, which are here, fetching and checking them.")
 app.add_typer(models, name="models")
 Keys = Annotated[list[str] | None, typer.Argument(help="Keys of models, as `trendflow models list` names them.")]
@@ -301,7 +273,7 @@ def models_list(profile: OfProfile = None, as_json: AsJson = False) -> None:
     "List the pinned models: size, licence, whether they are here, where they come from."
     from trendflow.app.weights import model_table
     rows = model_table(profile)
-    if as_json: return _give(rows)
+    if as_json: return give(rows)
     print(f"{'key':20}{'MB':>8}  {'state':9}{'licence':36}{'from'}")
     for r in rows: print(f"{r['key']:20}{r['mb']:>8}  {r['state']:9}{r['licence'][:34]:36}{' or '.join(r['from'])}")
     print(f"{'':20}{round(sum(r['mb'] for r in rows), 1):>8}  in all")
@@ -312,7 +284,7 @@ def models_pull(keys: Keys = None, profile: OfProfile = None, quiet: Quiet = Fal
     "Fetch models into the cache. Without keys or profile: what the profile `default` needs."
     from trendflow.app.weights import pull_models
     done = pull_models(keys or (), profile or (None if keys else "default"), quiet=quiet or as_json)
-    if as_json: return _give(done)
+    if as_json: return give(done)
     for r in done: print(f"{r['key']:20}{r['mb']:>8} MB  {r['done']}" + ("" if r["needed"] or r["done"] in ("present", "fetched") else "  (an optional component needs it)"))
     print(f"{'in all':20}{round(sum(r['mb'] for r in done), 1):>8} MB")
 
@@ -324,11 +296,11 @@ def models_verify(keys: Keys = None, profile: OfProfile = None, as_json: AsJson 
     from trendflow.kit.models import known
     wanted = {known(k).key for k in keys or ()}
     rows = [r for r in model_table(profile) if r["key"] in wanted or (not wanted and r["state"] != "absent")]
-    if as_json: _give(rows)
+    if as_json: give(rows)
     else:
-        if not rows: _say("no model is here")
+        if not rows: say("no model is here")
         for r in rows: print(f"{'ok     ' if r['state'] == 'present' else r['state'].upper():8}{r['key']}")
-    _end("ok" if all(r["state"] == "present" for r in rows) else "error")
+    end("ok" if all(r["state"] == "present" for r in rows) else "error")
 
 # %% ../../nbs/85_app/30_cli.ipynb #40d29b48
 @models.command(name="add")
@@ -352,5 +324,5 @@ def models_repository(folder: Annotated[Path, typer.Argument(help="Model reposit
     "Write models for an inference server. Without keys or profile: what the profile `default` needs and a server can run."
     from trendflow.app.weights import serve_models
     made = serve_models(folder, keys or (), profile or (None if keys else "default"))
-    if as_json: return _give(made)
+    if as_json: return give(made)
     for key, name in made.items(): print(f"{key:20}{name}")
