@@ -25,10 +25,10 @@ ENGINES = {"catboost": ("catboost",), "lightgbm": ("lightgbm",), "both": ("catbo
 
 @dataclass(frozen=True)
 class Recipe:
-    "How a baseline is trained. Nothing here was chosen on videos that a figure is told of."
+    "How a baseline is trained."
     trees: int = 2000               # at most
     rate: float | None = None       # learning rate; None: 0.06 for catboost, 0.03 for lightgbm; twice that for the ends
-    patience: int = 50              # trees without a better loss, then growing stops
+    patience: int = 100             # trees without a better loss, then growing stops
     folds: int = 5                  # by channel, to calibrate and to judge by
     bags: int = 2                   # models whose mean is the middle; each stops by other channels
     stop_share: float = 0.125       # of the channels, kept apart to stop by

@@ -5,6 +5,7 @@
 # %% ../../nbs/80_learn/85_fit.ipynb #72a1f958
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Callable
@@ -92,7 +93,7 @@ def fit_network(
     "The best running mean of the weights."
     torch = single_threaded_torch()
     if not len(examples.steps): raise UsageError("training: no videos to learn from. Give more channels.")
-    key = digest({"plan": plan.to_dict(), "recipe": asdict(recipe), "seed": seed, "videos": [len(examples.steps), len(examples.stop)], "y": float(np.nansum(examples.y))})
+    key = _key(plan, examples, recipe, seed) if checkpoint else ""
     state = _resumed(checkpoint, key, device) or _start(plan, recipe, seed, key, device)
     w = {n: x.requires_grad_() for n, x in state["weights"].items()}
     devices = [torch.device(device)] if device != "cpu" else []
@@ -154,6 +155,12 @@ def _judge(w: Weights, plan: Plan, examples: Examples, recipe: Recipe, device: s
     return float(pinball(said, torch.as_tensor(examples.y[examples.stop]), plan.quantiles, torch.tensor(recipe.head_weights(plan.heads))))
 
 # %% ../../nbs/80_learn/85_fit.ipynb #2057728c
+def _key(plan: Plan, examples: Examples, recipe: Recipe, seed: int) -> str:
+    "The same for the same training: form, recipe, seed and every number that is learnt from."
+    told = hashlib.sha256(b"".join(np.ascontiguousarray(x).tobytes() for x in (examples.y, examples.steps, examples.stop))).hexdigest()
+    return digest({"plan": plan.to_dict(), "recipe": asdict(recipe), "seed": seed, "inputs": examples.inputs.content, "examples": told})
+
+
 def _save(path: Path, state: dict[str, Any]) -> None:
     "A checkpoint, whole or not at all."
     part = path.with_name(f".{path.name}.{os.getpid()}")

@@ -5,6 +5,7 @@
 # %% ../../nbs/80_learn/81_inputs.ipynb #23b727e9
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -129,6 +130,14 @@ class Encoded:
     flat: dict[str, np.ndarray]             # group → [video, column] float32
     times: list[np.ndarray]                 # [video][token, start and length] float32 s; empty without shots
     shots: dict[str, list[np.ndarray]]      # shots_<modality> → [video][token, column] float32
+
+    @property
+    def content(self) -> str:               # 64 hex digits
+        "The same for the same numbers."
+        told = hashlib.sha256()
+        for name, parts in sorted({**{g: [x] for g, x in self.flat.items()}, "times": self.times, **self.shots}.items()):
+            for x in parts: told.update(f"{name} {x.shape}".encode() + np.ascontiguousarray(x).tobytes())
+        return told.hexdigest()
 
     def batch(
         self,
