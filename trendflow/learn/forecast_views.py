@@ -72,7 +72,7 @@ def contribution_panel(
     ax.barh(np.arange(len(x)), x, height=0.62, color=[p.BLUE if v >= 0 else p.RED for v in x])
     for i, v in enumerate(x): ax.text(v + 0.01 * widest * (1 if v >= 0 else -1), i, f"×{np.exp(v):.2f}", va="center", ha="left" if v >= 0 else "right", fontsize=8)
     said = [in_words(f, v) for f, v in zip(told["feature"], told["value"])]
-    ax.set_yticks(np.arange(len(x)), [s if len(s) <= 58 else s[:57] + "…" for s in said], fontsize=8.5, color=p.INK)
+    ax.set_yticks(np.arange(len(x)), [s if len(s) <= 64 else s[:63] + "…" for s in said], fontsize=8.5, color=p.INK)
     ax.set_xticks([]), ax.tick_params(length=0)
 
 # %% ../../nbs/80_learn/89_forecast_views.ipynb #79fc933d

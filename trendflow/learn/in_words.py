@@ -41,6 +41,7 @@ def counted(
 # %% ../../nbs/80_learn/76_in_words.ipynb #cf8fe152
 _ODD = {                            # column → words, how its value reads
     "snapshot.views_log": ("views at t0", "log1p"), "snapshot.likes_log": ("likes at t0", "log1p"), "snapshot.comments_log": ("comments at t0", "log1p"),
+    **{f"snapshot.{x}_per_day_log": (f"{x} per day so far", "log1p") for x in ("views", "likes", "comments")},
     "snapshot.age_days": ("age of the video", "days"), "snapshot.age_days_log": ("age of the video", "log_days"), "snapshot.duration_log": ("length of the video", "log_clock"),
     "snapshot.publish_hour": ("hour of publication (UTC)", "hour"), "snapshot.publish_weekday": ("weekday of publication (UTC)", "weekday"),
     "snapshot.category_id": ("category", "code"),
