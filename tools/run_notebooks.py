@@ -91,6 +91,12 @@ def cells_left_out() -> Counter[str]:
     return Counter(flag for cell in cells for flag in skipped & cell.directives.keys())
 
 
+def needs(path: Path) -> str:
+    "Data that a notebook says it needs and that are not here, such as #| needs: ../shared/data; empty when all is there."
+    told = (cell.directives.get("needs", "") for cell in read(path).cells if cell.kind == "code")
+    return next((p for p in told if p and not (ROOT / p).exists()), "")
+
+
 def main(names: list[str]) -> int:
     "Runs, reports, and gives the exit code."
     os.chdir(ROOT)
@@ -98,13 +104,16 @@ def main(names: list[str]) -> int:
     import nbdev.test  # noqa: F401  once, before the forks
     start = time.perf_counter()
     chosen = [p for p in paths() if "slow" in wanted_flags() or p.parent.name != TUTORIALS]
-    results = run([find(name) for name in names] or chosen)
+    wanted = [find(name) for name in names] or chosen
+    lacking = {p.name: n for p in wanted if (n := needs(p))}
+    results = run([p for p in wanted if p.name not in lacking])
     print("slowest notebooks:")
     for r in sorted(results, key=lambda r: -r.cpu_s)[:10]:
         over = f"  (over the budget of {BUDGET_S:.0f} s)" if r.cpu_s > BUDGET_S else ""
         print(f"  {r.seconds:5.1f} s  {r.cpu_s:5.1f} CPU s  {r.name}{over}")
     left, failed = cells_left_out(), sorted(r.name for r in results if r.fault)
     print("cells left out: " + ", ".join(f"{flag} {left[flag]}" for flag in known_flags() if flag not in wanted_flags()))
+    for name, what in lacking.items(): print(f"left out: {name} needs {what}, which is not here")
     if not names and len(chosen) < len(paths()): print(f"tutorials left out: {len(paths()) - len(chosen)}")
     print(f"notebooks: {len(results) - len(failed)} ok, {len(failed)} failed, {time.perf_counter() - start:.0f} s")
     for name in failed: print(f"  failed: {name}")
