@@ -277,7 +277,7 @@ def test_wrong_input_is_named(data: tuple, monkeypatch: pytest.MonkeyPatch) -> N
                          ({"targets": y[["views_14d"]].assign(views_7d=y["views_14d"].where(np.arange(700) > 635)), "split": "time", "times": data[3]}, "nothing is known of")):
         with pytest.raises(UsageError, match=says): train_baseline(**{"features": x, "targets": y, "groups": channel, "recipe": QUICK} | change)
 
-    with pytest.raises(UsageError, match="constant or ignored"): train_baseline(x * 0, y[TWO], channel, recipe=QUICK)
+    with pytest.raises(UsageError, match="constant or ignored"): train_baseline(x.fillna(0) * 0, y[TWO], channel, recipe=QUICK)
     numbered = train_baseline(x.iloc[:, :6].set_axis(range(6), axis=1), y[TWO[:1]], channel, engine="lightgbm", recipe=QUICK)
     assert numbered.predict(x.iloc[:, :6].set_axis(range(6), axis=1)).notna().all(axis=None)
 

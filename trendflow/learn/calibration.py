@@ -21,7 +21,8 @@ def _shift(excess: np.ndarray, share: float, units: int) -> float:
     "The value that a share of the numbers do not exceed, at the rank for so many independent ones."
     rank = share * (units + 1) / max(units, 1)
     if np.isnan(excess).any(): raise UsageError(f"calibration: {int(np.isnan(excess).sum())} of {len(excess)} predictions are NaN. Leave those videos out.")
-    if not units or rank > 1 + 1e-9: raise UsageError(f"calibration: {units} channels are too few for a tail of {1 - share:.3g}. It takes {int(np.ceil(share / (1 - share) - 1e-9))}.")
+    if not units or rank > 1 + 1e-9:
+        raise UsageError(f"calibration: {units} channels are too few for a tail of {1 - share:.3g}. It takes {int(np.ceil(share / (1 - share) - 1e-9))}.")
     return float(np.quantile(excess, min(max(rank - 1e-9, 0.0), 1.0), method="inverted_cdf"))
 
 
@@ -91,7 +92,7 @@ def calibrate(
             shifts[column] = -float(np.median(excess)) if q == 0.5 else side * _shift(-side * excess, max(q, 1 - q), units)
     return shifts
 
-
+# %% ../../nbs/80_learn/60_calibration.ipynb #e2700664
 def calibrated(
     predictions: pd.DataFrame,                          # [video, head_quantile] y
     shifts: Mapping[str, float],                        # of calibrate
@@ -99,6 +100,7 @@ def calibrated(
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9),     # of the columns, rising, 0.5 among them
 ) -> pd.DataFrame:                                      # the same columns; no quantile passes another
     "Moved quantiles, from the middle outwards."
+    if 0.5 not in quantiles: raise UsageError(f"calibration: quantiles {quantiles} lack 0.5, from which the others are held apart. Predict it, too.")
     out, middle = predictions.copy(), quantiles.index(0.5)
     for head in heads:
         columns = [f"{head}_{quantile_name(q)}" for q in quantiles]

@@ -91,7 +91,8 @@ def grow(
     unable: type[Exception] = package.CatBoostError if engine == "catboost" else package.basic.LightGBMError
     try: made = (_catboost if engine == "catboost" else _lightgbm)(package, train, stop, quantile, seed, recipe)
     except unable as e:
-        raise UsageError(f"{engine}: cannot learn from {train[0].shape[0]} videos and {train[0].shape[1]} columns: {str(e).splitlines()[0]}. Look at data_quality_report.") from e
+        said = str(e).splitlines()[0].rsplit(": ", 1)[-1].rstrip(".")
+        raise UsageError(f"{engine}: cannot learn from {train[0].shape[0]} videos and {train[0].shape[1]} columns: {said}. Look at data_quality_report.") from e
     return from_bytes(engine, to_bytes(engine, made))
 
 # %% ../../nbs/80_learn/65_engines.ipynb #8d18a8bf

@@ -158,11 +158,11 @@ def stop_part(
 ) -> np.ndarray:                    # [video] bool; raises UsageError
     "Channels to stop by, at least one and never all."
     names = np.unique(groups.astype(str))
-    if len(names) < 2: raise UsageError(f"baseline: {len(names)} channels in a part that is learnt from; one to learn from and one to stop by are needed. Take another split or fewer folds.")
+    if len(names) < 2: raise UsageError(f"baseline: {len(names)} channels in a part that is learnt from, at least 2 are needed, one of them to stop by. Take another split.")
     chosen = names[np.argsort(fold_of(names, 1 << 40, seed), kind="stable")][:min(max(1, round(share * len(names))), len(names) - 1)]
     return np.isin(groups.astype(str), chosen)
 
-
+# %% ../../nbs/80_learn/68_members.ipynb #5bf9c361
 def train_member(
     table: LearningTable,           # videos to learn from
     engine: str,                    # of ENGINES

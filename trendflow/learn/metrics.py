@@ -106,8 +106,8 @@ def naive_predictions(
     test: pd.Index,                 # videos to predict
 ) -> dict[str, pd.DataFrame]:       # predictor → [video, head] y
     "What the four naive predictors say. Nothing of the test part is looked at but its features."
-    out = {name: pd.DataFrame(index=test, columns=targets.columns, dtype=float) for name in NAIVE}
     _one_each("naive_predictions", features, targets)
+    out = {name: pd.DataFrame(index=test, columns=targets.columns, dtype=float) for name in NAIVE}
     odd, lacking = [str(c) for c in features if not pd.api.types.is_numeric_dtype(features[c])], targets.index.union(test).difference(features.index)
     if odd or len(lacking): raise UsageError(f"naive_predictions: columns {odd[:3]} are no numbers, {len(lacking)} videos have no features. Mend the tables.")
     unknown = [str(h) for h in targets if not targets[h].notna().any()]
@@ -177,7 +177,7 @@ def evaluate(
                                        None if name == "model" else rivals["model"][where])})
     return pd.DataFrame(rows).set_index(["head", "bucket", "predictor"])
 
-
+# %% ../../nbs/80_learn/50_metrics.ipynb #28acc4f2
 def _one_each(who: str, *tables: Any) -> None:
     "Refuse what is no table by video, or has a video twice."
     for t in tables:

@@ -166,6 +166,7 @@ def doubles(
     least: float = 0.98,                    # 0 to 1 – rank correlation from which two columns are one
 ) -> pd.DataFrame:                          # a, b, rho (1 when they are equal), equal; strongest first
     "Pairs of columns that say the same."
+    _numbers("doubles", features)
     values, z = features.to_numpy(np.float64), normal_scores(features).astype(np.float32)
     there = ~np.isnan(values)
     z /= np.maximum(np.sqrt((z**2).sum(0)), 1e-9)
@@ -191,6 +192,10 @@ def drift(
     bins: int = 10,                 # of equal share in `before`
 ) -> pd.DataFrame:                  # index column: psi (0 and more), missing_before, missing_after; strongest first
     "Population stability index of each column, absent values being a bin of their own."
+    _numbers("drift", features)
+    strange = len(pd.Index(before).union(pd.Index(after)).difference(features.index))
+    if strange or not len(before) or not len(after):
+        raise UsageError(f"drift: parts of {len(before)} and {len(after)} videos, {strange} of them not in the table. Give two parts of it.")
     old, new, rows = features.loc[before].to_numpy(np.float64), features.loc[after].to_numpy(np.float64), []
     for x, y in zip(old.T, new.T):
         gone = np.isnan(x), np.isnan(y)
