@@ -150,7 +150,7 @@ def read_model(
     if kind is not None and card.get("kind") != kind: raise UsageError(f"{folder}: a model of kind {card.get('kind')!r}, {kind!r} is needed. Choose another folder.")
     files = card.get("files")
     odd = _odd_names(files) if isinstance(files, dict) else f"{files!r:.80}"
-    if odd: raise UsageError(f"{folder}: its list of files is odd: {odd}. Take the folder from where it was made.")
+    if odd or not isinstance(files, dict): raise UsageError(f"{folder}: its list of files is odd: {odd}. Take the folder from where it was made.")
     there = {p.name: p for p in folder.iterdir()}
     faults = [f"{n}: missing" for n in files if n not in there] + [f"{n}: not in the card" for n in sorted(set(there) - set(files) - {CARD})]
     faults += [f"{n}: a link or no file" for n, p in sorted(there.items()) if p.is_symlink() or not p.is_file()]
