@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -12,13 +13,14 @@ import pytest
 from trendflow.core.errors import UsageError
 from trendflow.learn.ablation import ablation, split_report
 from trendflow.learn.baseline import Baseline, load_baseline, train_baseline
-from trendflow.learn.calibration import calibrate, calibrated, fit_conformal
+from trendflow.learn.calibration import calibrate, calibrated, cross_calibrated, fit_conformal
 from trendflow.learn.engines import LIBRARIES, Recipe
 from trendflow.learn.metrics import evaluate, naive_predictions, spearman
 from trendflow.learn.model_folder import SUFFIXES, pack_arrays, read_arrays, read_model, write_model
 from trendflow.learn.splits import split
 from trendflow.learn.targets import heads
 
+REPLACE = os.replace
 QUICK = Recipe(trees=50, rate=0.15, patience=12, folds=3, bags=2, vector_axes=3)
 TWO = ["views_14d", "likes_7d"]
 
@@ -172,6 +174,18 @@ def test_a_folder_holds_no_pickle(model: Baseline, tmp_path: Path) -> None:
     assert all(a.dtype.kind in "fiub" for a in read_arrays(tmp_path / "model" / "arrays.npz").values())
 
 
+@pytest.mark.parametrize("harm", ["narrow", "arrays", "models", "listed"])
+def test_a_folder_whose_parts_do_not_fit_is_refused(model: Baseline, tmp_path: Path, harm: str) -> None:
+    card, files = read_model(model.save(tmp_path / "model"))
+    content = {n: p.read_bytes() for n, p in files.items()}
+    if harm == "narrow": card["schema"]["columns"] = [c for c in card["schema"]["columns"] if c.startswith("snapshot")]; card["schema"]["versions"] = {"snapshot": "1"}
+    if harm == "arrays": content["arrays.npz"] = pack_arrays({})
+    if harm == "models": card["models"].pop("views_14d_p10")
+    write_model(tmp_path / "model", card, content)
+    if harm == "listed": (tmp_path / "model" / "model.json").write_text(json.dumps(card | {"files": 5}))
+    with pytest.raises(UsageError): load_baseline(tmp_path / "model")
+
+
 @pytest.mark.parametrize("harm", ["byte", "lost", "stranger", "link", "folder", "card", "version"])
 def test_a_harmed_folder_is_refused(model: Baseline, tmp_path: Path, harm: str) -> None:
     folder = model.save(tmp_path / "model")
@@ -203,6 +217,15 @@ def test_an_interrupted_save_leaves_the_old_model(model: Baseline, tmp_path: Pat
     monkeypatch.setattr("trendflow.learn.model_folder.os.fsync", stop)
     with pytest.raises(KeyboardInterrupt): model.save(folder)
     with pytest.raises(KeyboardInterrupt): model.save(tmp_path / "new")
+    monkeypatch.undo()
+    for k in (0, 1):                    # the interrupt comes right after the first, and after the second, of the two renames
+        left = [k]
+        def rename(a: object, b: object) -> None:
+            REPLACE(a, b)
+            if not left[0]: left[0] = 9; raise KeyboardInterrupt
+            left[0] -= 1
+        monkeypatch.setattr("trendflow.learn.model_folder.os.replace", rename)
+        with pytest.raises(KeyboardInterrupt): model.save(folder)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before and [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
@@ -214,6 +237,31 @@ def test_a_folder_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError): load_baseline(tmp_path / "m")
 
 
+# --- nothing reaches a prediction from where it must not ------------------------------------------------------------------------
+
+def test_permuted_targets_cannot_be_predicted_and_are_covered() -> None:
+    x, y, channel, _ = collection(900, 5, 0.0)
+    y = y[["views_14d"]].set_axis(np.random.default_rng(1).permutation(y.index)).loc[x.index]
+    told = train_baseline(x, y, channel, engine="lightgbm", recipe=QUICK).card["metrics"]["views_14d"]
+    assert abs(told["spearman"]) < 0.1 and abs(told["coverage"] - 0.8) < 0.05
+
+
+def test_what_a_judged_video_gained_does_not_move_its_own_shift() -> None:
+    rng = np.random.default_rng(0)
+    videos = pd.Index([f"v{i:03d}" for i in range(300)])
+    channel, fold = pd.Series([f"c{i % 60}" for i in range(300)], index=videos), pd.Series(np.arange(300) % 60 % 5, index=videos)
+    raw, y = pd.DataFrame(np.sort(rng.normal(size=(300, 3)), axis=1), index=videos, columns=[f"views_14d_{q}" for q in ("p10", "p50", "p90")]), pd.DataFrame({"views_14d": rng.normal(size=300)}, index=videos)
+    other = y.mask(fold == 2, 100.0)
+    before, after = (cross_calibrated(raw, t, channel, fold, ["views_14d"]) for t in (y, other))
+    assert before[fold == 2].equals(after[fold == 2]) and not before[fold == 1].equals(after[fold == 1])
+
+
+def test_one_row_at_a_time_is_the_same_to_the_last_bit(model: Baseline, tmp_path: Path) -> None:
+    x = collection(40, 8)[0]
+    whole, again = model.predict(x), load_baseline(model.save(tmp_path / "model"))
+    assert pd.concat([again.predict(x[i:i + 1]) for i in range(len(x))]).equals(whole) and again.predict(x[x.columns[::-1]]).equals(whole)
+
+
 # --- what is asked wrongly ------------------------------------------------------------------------------------------------------
 
 def test_wrong_input_is_named(data: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,8 +271,15 @@ def test_wrong_input_is_named(data: tuple, monkeypatch: pytest.MonkeyPatch) -> N
                          ({"targets": y[:30]}, "at least 60"), ({"features": x[100:]}, "have no features"), ({"groups": channel[:20]}, "have no groups"),
                          ({"features": x.replace({"title.digits": {x.iloc[0]["title.digits"]: -np.inf}})}, "infinite"), ({"targets": y * 0}, "same value"),
                          ({"features": x.assign(**{"snapshot_1.views": 1.0})}, "after t0"), ({"features": x.assign(**{"ocr.sum": y["views_14d"]})}, "ocr.sum"),
-                         ({"groups": pd.Series("one", index=x.index)}, "of 1 channels")):
+                         ({"groups": pd.Series("one", index=x.index)}, "of 1 channels"), ({"groups": channel.where(channel.index != x.index[3], " ")}, "1 of 700 videos have no groups"),
+                         ({"groups": None}, "got None"), ({"features": pd.concat([x, x], axis=1)}, "stand twice"), ({"targets": y["views_14d"]}, "got Series"),
+                         ({"features": x.set_axis([0, *x.index[1:]])}, "several types"),
+                         ({"targets": y[["views_14d"]].assign(views_7d=y["views_14d"].where(np.arange(700) > 635)), "split": "time", "times": data[3]}, "nothing is known of")):
         with pytest.raises(UsageError, match=says): train_baseline(**{"features": x, "targets": y, "groups": channel, "recipe": QUICK} | change)
+
+    with pytest.raises(UsageError, match="constant or ignored"): train_baseline(x.fillna(0) * 0, y[TWO], channel, recipe=QUICK)
+    numbered = train_baseline(x.iloc[:, :6].set_axis(range(6), axis=1), y[TWO[:1]], channel, engine="lightgbm", recipe=QUICK)
+    assert numbered.predict(x.iloc[:, :6].set_axis(range(6), axis=1)).notna().all(axis=None)
 
     monkeypatch.setitem(sys.modules, "catboost", None)
     with pytest.raises(UsageError, match=r"pip install 'trendflow\[learn\]'"): train_baseline(x, y, channel, engine="catboost")

@@ -72,7 +72,8 @@ def ablation(
     "What is lost without each family, and what it reaches with the first one alone."
     table = learning_table(features, targets, groups)
     every = families_of(table.x)
-    wanted = list(every) if families is None else list(families)
+    wanted = list(every) if families is None else [families] if isinstance(families, str) else list(families)
+    if not wanted: raise UsageError(f"ablation: no family is to be judged; the table has {list(every)}. Choose among them, or leave families out.")
     if odd := [f for f in wanted if f not in every]: raise UsageError(f"ablation: families {odd} are not in the table; it has {list(every)}. Choose among them.")
     if len(every) < 2: raise UsageError(f"ablation: the table has {list(every)} only; two families are needed. Join another one.")
     folds = divide(table.x.index, "channel", groups=table.groups, folds=recipe.folds, seed=seed)

@@ -50,7 +50,10 @@ class Baseline:
         return f"Baseline({self.engine}, {len(self.schema.columns)} columns, {self.card['data']['videos']} videos; Spearman by {self.card['split']}: {told})"
 
     def _x(self, features: pd.DataFrame) -> np.ndarray:
-        x = self.schema.select(features).to_numpy(np.float64, na_value=np.nan)
+        told = self.schema.select(features)
+        texts = [c for c in told if not pd.api.types.is_numeric_dtype(told[c])]
+        if texts: raise UsageError(f"baseline: {len(texts)} columns are no numbers, such as {texts[0]} ({told[texts[0]].dtype}). Convert them; absent ones are NaN.")
+        x = told.to_numpy(np.float64, na_value=np.nan)
         endless = [c for c, odd in zip(self.schema.columns, np.isinf(x).any(axis=0)) if odd]
         if endless: raise UsageError(f"baseline: {len(endless)} columns have infinite values, such as {endless[0]}. Write NaN where something is not known.")
         return x
@@ -59,7 +62,7 @@ class Baseline:
         "What is to be expected: gains, or with units='log' log1p of them. Quantiles never cross."
         if units not in ("natural", "log"): raise UsageError(f"baseline: units {units!r}: natural or log.")
         columns = [f"{h}_{quantile_name(q)}" for h in self.heads for q in self.quantiles]
-        if not len(features): return pd.DataFrame(columns=columns, index=features.index, dtype=np.float64)
+        if isinstance(features, pd.DataFrame) and not len(features): return pd.DataFrame(columns=columns, index=features.index, dtype=np.float64)
         raw = pd.DataFrame(self.member.predict(self._x(features)), index=features.index)[columns]
         out = calibrated(raw, self.shifts, self.heads, self.quantiles).clip(lower=0.0)
         return out if units == "log" else pd.DataFrame(np.expm1(out))
@@ -100,7 +103,10 @@ def load_baseline(
         if set(models) != wanted or card["engine"] not in ENGINES: raise ValueError(f"models of {sorted(wanted ^ set(models))[:3]}")
         member = Member(card["engine"], schema.columns, read_arrays(files["arrays.npz"]), models)
         shifts = {name: float(card["shifts"][name]) for name in wanted}
-    except (KeyError, TypeError, AttributeError) as e: raise UsageError(f"{folder}: the card is not that of a baseline: {e!r}. Train again.") from e
+        member.predict(np.zeros((1, len(schema.columns))))             # arrays and trees fit the columns, or this fails
+    except UsageError: raise
+    except Exception as e:          # of the libraries, too: what does not fit is of any class
+        raise UsageError(f"{folder}: card, arrays and trees do not fit together: {e!r:.200}. Train again.") from e
     return Baseline(schema, list(card["heads"]), quantiles, member, shifts, {k: v for k, v in card.items() if k not in ("format", "format_version", "files", "digest", "models")})
 
 # %% ../../nbs/80_learn/70_baseline.ipynb #e3b08c23

@@ -20,7 +20,9 @@ __all__ = ['fit_conformal', 'apply_conformal', 'quantile_name', 'calibrate', 'ca
 def _shift(excess: np.ndarray, share: float, units: int) -> float:
     "The value that a share of the numbers do not exceed, at the rank for so many independent ones."
     rank = share * (units + 1) / max(units, 1)
-    if rank > 1 + 1e-9: raise UsageError(f"calibration: {units} channels are too few for a tail of {1 - share:.3g}. It takes {int(np.ceil(share / (1 - share) - 1e-9))}.")
+    if np.isnan(excess).any(): raise UsageError(f"calibration: {int(np.isnan(excess).sum())} of {len(excess)} predictions are NaN. Leave those videos out.")
+    if not units or rank > 1 + 1e-9:
+        raise UsageError(f"calibration: {units} channels are too few for a tail of {1 - share:.3g}. It takes {int(np.ceil(share / (1 - share) - 1e-9))}.")
     return float(np.quantile(excess, min(max(rank - 1e-9, 0.0), 1.0), method="inverted_cdf"))
 
 
@@ -74,18 +76,23 @@ def calibrate(
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9),     # of the columns
 ) -> dict[str, float]:                                  # column → what is to be added to it; raises UsageError
     "The shift of every column."
+    lacking = [c for h in heads for c in (f"{h}_{quantile_name(q)}" for q in quantiles) if c not in predictions] + [h for h in heads if h not in targets]
+    if lacking: raise UsageError(f"calibration: columns {lacking[:3]} are missing. Give predictions and targets of the same heads and quantiles.")
+    strange = len(predictions.index.difference(targets.index).union(predictions.index.difference(groups.index)))
+    if strange: raise UsageError(f"calibration: {strange} of {len(predictions)} videos have no target or no channel. Leave them out.")
     shifts = {}
     for head in heads:
         y = targets.loc[predictions.index, head].to_numpy(float)
         known = np.isfinite(y)
         units = _units(groups.loc[predictions.index], known)
+        if not known.any(): raise UsageError(f"calibration: nothing is known of {head}. Leave that head out.")
         for q in quantiles:
             column = f"{head}_{quantile_name(q)}"
             excess, side = (predictions[column].to_numpy(float) - y)[known], -1 if q < 0.5 else 1
             shifts[column] = -float(np.median(excess)) if q == 0.5 else side * _shift(-side * excess, max(q, 1 - q), units)
     return shifts
 
-
+# %% ../../nbs/80_learn/60_calibration.ipynb #e2700664
 def calibrated(
     predictions: pd.DataFrame,                          # [video, head_quantile] y
     shifts: Mapping[str, float],                        # of calibrate
@@ -93,6 +100,7 @@ def calibrated(
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9),     # of the columns, rising, 0.5 among them
 ) -> pd.DataFrame:                                      # the same columns; no quantile passes another
     "Moved quantiles, from the middle outwards."
+    if 0.5 not in quantiles: raise UsageError(f"calibration: quantiles {quantiles} lack 0.5, from which the others are held apart. Predict it, too.")
     out, middle = predictions.copy(), quantiles.index(0.5)
     for head in heads:
         columns = [f"{head}_{quantile_name(q)}" for q in quantiles]

@@ -34,6 +34,13 @@ class Recipe:
     stop_share: float = 0.125       # of the channels, kept apart to stop by
     vector_axes: int = 16           # principal axes of the title vectors; 0 leaves vectors out
 
+    def __post_init__(self) -> None:
+        least = {"trees": 1, "patience": 1, "folds": 2, "bags": 1, "vector_axes": 0}
+        odd = [f"{n}={getattr(self, n)} (at least {k})" for n, k in least.items() if getattr(self, n) < k]
+        if self.rate is not None and not self.rate > 0: odd += [f"rate={self.rate} (above 0)"]
+        if not 0 < self.stop_share < 1: odd += [f"stop_share={self.stop_share} (between 0 and 1)"]
+        if odd: raise UsageError(f"recipe: {', '.join(odd)}: out of range. Mend it.")
+
 
 def library(
     engine: str,                    # of LIBRARIES
@@ -80,7 +87,12 @@ def grow(
     recipe: Recipe = Recipe(),      # how
 ) -> Any:                           # a model of the engine; raises UsageError
     "A model with as many trees as predict the other videos best."
-    made = (_catboost if engine == "catboost" else _lightgbm)(library(engine), train, stop, quantile, seed, recipe)
+    package = library(engine)
+    unable: type[Exception] = package.CatBoostError if engine == "catboost" else package.basic.LightGBMError
+    try: made = (_catboost if engine == "catboost" else _lightgbm)(package, train, stop, quantile, seed, recipe)
+    except unable as e:
+        said = str(e).splitlines()[0].rsplit(": ", 1)[-1].rstrip(".")
+        raise UsageError(f"{engine}: cannot learn from {train[0].shape[0]} videos and {train[0].shape[1]} columns: {said}. Look at data_quality_report.") from e
     return from_bytes(engine, to_bytes(engine, made))
 
 # %% ../../nbs/80_learn/65_engines.ipynb #8d18a8bf

@@ -79,7 +79,7 @@ class FeatureSchema:
         "The columns of this schema, in its order; further ones are left out. Raises UsageError that says what differs."
         found = differences(self, features)
         if found: raise UsageError(f"features: are not those of the model: {'; '.join(found)}. {_ADVICE}")
-        return features[list(self.columns)]
+        return features.set_axis(features.columns.astype(str), axis=1)[list(self.columns)]
 
 
 _ADVICE = "Make the table with the installed version, or train the model anew on such tables."
@@ -89,6 +89,7 @@ def schema_of(
     features: pd.DataFrame,         # a feature table
 ) -> FeatureSchema:                 # raises UsageError
     "The schema of a table: its own numbers where it carries them, else those that are installed."
+    if not isinstance(features, pd.DataFrame): raise UsageError(f"features: a pandas table is needed, got {type(features).__name__}. Give one with the index video_id.")
     columns = [str(c) for c in features.columns]
     twice = sorted({c for c in columns if columns.count(c) > 1}) if len(set(columns)) < len(columns) else []
     if twice: raise UsageError(f"features: {len(twice)} columns stand twice, such as {twice[:3]}. Keep one of each.")

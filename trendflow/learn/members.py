@@ -49,10 +49,12 @@ class LearningTable:
 
 def _per_video(x: Any, index: pd.Index, what: str) -> pd.Series:
     "One known value for each video."
-    told = x if isinstance(x, pd.Series) else pd.Series(x, index=index) if len(x) == len(index) else None
-    if told is None or told.index.has_duplicates: raise UsageError(f"baseline: {what}: one for each of {len(index)} videos is needed, got {len(x)}. Give a series by video_id.")
+    got = len(x) if hasattr(x, "__len__") else repr(x)
+    told = x if isinstance(x, pd.Series) else pd.Series(x, index=index) if got == len(index) else None
+    if told is None or told.index.has_duplicates: raise UsageError(f"baseline: {what}: one for each of {len(index)} videos is needed, got {got}. Give a series by video_id.")
     found = told.reindex(index)
-    if found.isna().any(): raise UsageError(f"baseline: {int(found.isna().sum())} of {len(index)} videos have no {what}. Leave them out or find theirs.")
+    gone = found.isna() | (found.astype(str).str.strip() == "")
+    if gone.any(): raise UsageError(f"baseline: {int(gone.sum())} of {len(index)} videos have no {what}. Leave them out or find theirs.")
     return found
 
 # %% ../../nbs/80_learn/68_members.ipynb #f28f6d83
@@ -64,8 +66,14 @@ def learning_table(
 ) -> LearningTable:                     # raises UsageError that lists all faults
     "What can be learnt from, or what is wrong with it."
     table = targets.table if isinstance(targets, Targets) else targets
-    y = table[[c for c in table.columns if not str(c).startswith("mask_")]]
-    faults = [f"{int(t.index.duplicated().sum())} videos stand twice in {n}" for n, t in (("features", features), ("targets", table)) if t.index.has_duplicates]
+    kinds = [type(t).__name__ for t in (features, table) if not isinstance(t, pd.DataFrame)]
+    if kinds: raise UsageError(f"baseline: features and targets are pandas tables, got {kinds[0]}. Give both with the index video_id.")
+    features, table = (t.set_axis(t.columns.astype(str), axis=1) for t in (features, table))
+    y = table[[c for c in table.columns if not c.startswith("mask_")]]
+    faults = [f"{n}: {int(t.columns.duplicated().sum())} columns stand twice" for n, t in (("features", features), ("targets", table)) if t.columns.has_duplicates]
+    raise_faults(UsageError, "baseline", faults, "Keep one of each.")
+    faults = [f"{n}: names of videos are of several types" for n, t in (("features", features), ("targets", table)) if t.index.inferred_type.startswith("mixed")]
+    faults += [f"{int(t.index.duplicated().sum())} videos stand twice in {n}" for n, t in (("features", features), ("targets", table)) if t.index.has_duplicates]
     faults += [f"{n} has no columns" for n, t in (("features", features), ("targets", y)) if not t.shape[1]]
     lacking = y.index.difference(features.index)
     if len(lacking): faults.append(f"{len(lacking)} of {len(y)} videos with targets have no features, such as {str(lacking[0])!r}")
@@ -147,13 +155,14 @@ def stop_part(
     groups: np.ndarray,             # [video] channel
     share: float,                   # 0 to 1, of the channels
     seed: int,                      # another seed, other channels
-) -> np.ndarray:                    # [video] bool
-    "Channels to stop by, at least one."
+) -> np.ndarray:                    # [video] bool; raises UsageError
+    "Channels to stop by, at least one and never all."
     names = np.unique(groups.astype(str))
-    chosen = names[np.argsort(fold_of(names, 1 << 40, seed), kind="stable")][:max(1, round(share * len(names)))]
+    if len(names) < 2: raise UsageError(f"baseline: {len(names)} channels in a part that is learnt from, at least 2 are needed, one of them to stop by. Take another split.")
+    chosen = names[np.argsort(fold_of(names, 1 << 40, seed), kind="stable")][:min(max(1, round(share * len(names))), len(names) - 1)]
     return np.isin(groups.astype(str), chosen)
 
-
+# %% ../../nbs/80_learn/68_members.ipynb #5bf9c361
 def train_member(
     table: LearningTable,           # videos to learn from
     engine: str,                    # of ENGINES
@@ -162,6 +171,9 @@ def train_member(
     recipe: Recipe = Recipe(),      # how
 ) -> Member:                        # raises UsageError
     "Models for every head of a table."
+    if engine not in ENGINES: raise UsageError(f"baseline: engine {engine!r}: not one of {list(ENGINES)}.")
+    unknown = [h for h in table.heads if not table.y[h].notna().any()]
+    if unknown: raise UsageError(f"baseline: nothing is known of {unknown} in a part of {len(table)} videos that is learnt from. Take another split, or leave those heads out.")
     columns, x = tuple(map(str, table.x.columns)), table.x.to_numpy(np.float64)
     vector, arrays, models = np.array([c.startswith(VECTOR) for c in columns]), dict[str, np.ndarray](), dict[str, tuple]()
     if vector.any(): arrays |= _principal(x[:, vector], recipe.vector_axes)

@@ -106,7 +106,12 @@ def naive_predictions(
     test: pd.Index,                 # videos to predict
 ) -> dict[str, pd.DataFrame]:       # predictor → [video, head] y
     "What the four naive predictors say. Nothing of the test part is looked at but its features."
+    _one_each("naive_predictions", features, targets)
     out = {name: pd.DataFrame(index=test, columns=targets.columns, dtype=float) for name in NAIVE}
+    odd, lacking = [str(c) for c in features if not pd.api.types.is_numeric_dtype(features[c])], targets.index.union(test).difference(features.index)
+    if odd or len(lacking): raise UsageError(f"naive_predictions: columns {odd[:3]} are no numbers, {len(lacking)} videos have no features. Mend the tables.")
+    unknown = [str(h) for h in targets if not targets[h].notna().any()]
+    if unknown: raise UsageError(f"naive_predictions: nothing is known of {unknown} in the videos to learn from. Leave those heads out, or take another split.")
     features = features[[c for c in features if not str(c).partition(".")[0].endswith("_vector")]]       # a line through 384 columns is no rival
     train = features.loc[targets.index]
     middle = train.median().fillna(0.0)
@@ -129,7 +134,7 @@ def _line(seen: pd.Series | None, every: pd.Series | None, y: np.ndarray, known:
     "A straight line from one counter to y."
     if seen is None or every is None: return median
     there = known & seen.notna().to_numpy()
-    slope, offset = np.polyfit(seen.to_numpy(float)[there], y[there], 1) if there.sum() > 2 else (0.0, median)
+    slope, offset = np.polyfit(seen.to_numpy(float)[there], y[there], 1) if there.sum() > 2 and np.ptp(seen.to_numpy(float)[there]) > 0 else (0.0, median)
     return (slope * every.loc[test] + offset).fillna(median)
 
 # %% ../../nbs/80_learn/50_metrics.ipynb #236253c8
@@ -151,8 +156,13 @@ def evaluate(
     if units not in ("natural", "log"): raise UsageError(f"evaluate: units {units!r}: natural or log.")
     truth = targets.table if isinstance(targets, Targets) else targets
     found = [h for h in heads() if f"{h}_p50" in predictions and h in truth] or [c[:-4] for c in map(str, predictions) if c.endswith("_p50") and c[:-4] in truth]
+    _one_each("evaluate", predictions, truth, groups, *([] if age_days is None else [age_days]), *(others or {}).values())
     index = predictions.index.intersection(truth.index)
     if not found or not len(index): raise UsageError(f"evaluate: predictions and targets share {len(found)} heads and {len(index)} videos. Give both for the same.")
+    nameless = int((groups.reindex(index).isna() | (groups.reindex(index).astype(str).str.strip() == "")).sum())
+    if nameless: raise UsageError(f"evaluate: {nameless} of {len(index)} videos have no groups. Intervals are over channels; leave those videos out or find theirs.")
+    short = [name for name, p in (others or {}).items() if not set(found) <= set(p.columns) or len(index.difference(p.index))]
+    if short: raise UsageError(f"evaluate: others {short} lack heads or videos that are judged. Let each predict {found} for the same {len(index)} videos.")
     rows = []
     for head in found:
         y = truth.loc[index, head].astype(float)
@@ -167,6 +177,13 @@ def evaluate(
                              **_scores(y.to_numpy()[where], p[where], {q: v[where] for q, v in told.items()} if name == "model" else {}, draws,
                                        None if name == "model" else rivals["model"][where])})
     return pd.DataFrame(rows).set_index(["head", "bucket", "predictor"])
+
+# %% ../../nbs/80_learn/50_metrics.ipynb #28acc4f2
+def _one_each(who: str, *tables: Any) -> None:
+    "Refuse what is no table by video, or has a video twice."
+    for t in tables:
+        if not isinstance(t, (pd.DataFrame, pd.Series)): raise UsageError(f"{who}: a {type(t).__name__} names no videos. Give a table or a series with the index video_id.")
+        if t.index.has_duplicates: raise UsageError(f"{who}: {int(t.index.duplicated().sum())} videos stand twice. Keep one row for each.")
 
 
 def _buckets(index: pd.Index, age_days: pd.Series | None) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import zipfile
+import zlib
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -53,7 +54,7 @@ def read_arrays(
             for info in z.infolist():
                 if not info.filename.endswith(".npy"): raise ValueError(f"{info.filename} is no array")
                 with z.open(info) as f: out[info.filename[:-4]] = np.lib.format.read_array(f, allow_pickle=False)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as e:
+    except (ValueError, EOFError, OSError, RuntimeError, MemoryError, zlib.error, zipfile.BadZipFile) as e:
         raise UsageError(f"{path.name}: cannot be read as plain arrays: {e}. Take the folder from where it was made.") from e
     return out
 
@@ -127,12 +128,12 @@ def write_model(
 
 def _swap(part: Path, folder: Path, old: Path) -> None:
     "Give the new folder its name; the old one comes back when that fails."
-    if folder.is_dir(): os.replace(folder, old)
-    try: os.replace(part, folder)
-    except BaseException:
+    try:
+        if folder.is_dir(): os.replace(folder, old)
+        os.replace(part, folder)
+    finally:
         if old.is_dir() and not folder.exists(): os.replace(old, folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 # %% ../../nbs/80_learn/62_model_folder.ipynb #3236b988
 def read_model(
@@ -148,7 +149,8 @@ def read_model(
         raise UsageError(f"{folder}: format version {card.get('format_version')!r}, this trendflow reads {FORMAT_VERSION}. Train again or take the matching version.")
     if kind is not None and card.get("kind") != kind: raise UsageError(f"{folder}: a model of kind {card.get('kind')!r}, {kind!r} is needed. Choose another folder.")
     files = card.get("files")
-    if not isinstance(files, dict) or _odd_names(files): raise UsageError(f"{folder}: its list of files is odd: {_odd_names(files or {})}. Take the folder from where it was made.")
+    odd = _odd_names(files) if isinstance(files, dict) else f"{files!r:.80}"
+    if odd or not isinstance(files, dict): raise UsageError(f"{folder}: its list of files is odd: {odd}. Take the folder from where it was made.")
     there = {p.name: p for p in folder.iterdir()}
     faults = [f"{n}: missing" for n in files if n not in there] + [f"{n}: not in the card" for n in sorted(set(there) - set(files) - {CARD})]
     faults += [f"{n}: a link or no file" for n, p in sorted(there.items()) if p.is_symlink() or not p.is_file()]

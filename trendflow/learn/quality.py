@@ -91,6 +91,15 @@ def _later(values: np.ndarray, counter: np.ndarray, y: np.ndarray) -> np.ndarray
     return out
 
 # %% ../../nbs/80_learn/58_quality.ipynb #73ca2b21
+def _numbers(who: str, *tables: pd.DataFrame) -> None:
+    "Refuse what is no table of numbers with one row for each video."
+    for t in tables:
+        if not isinstance(t, pd.DataFrame): raise UsageError(f"{who}: a pandas table is needed, got {type(t).__name__}. Give one with the index video_id.")
+        if t.index.has_duplicates or t.columns.has_duplicates: raise UsageError(f"{who}: videos or columns stand twice. Keep one of each.")
+        texts = [str(c) for c in t if not pd.api.types.is_numeric_dtype(t[c])]
+        if texts: raise UsageError(f"{who}: {len(texts)} columns are no numbers, such as {texts[0]}. Convert them or leave them out.")
+
+
 _SAME = 0.995                               # from here on a column is the target, under whatever name
 
 
@@ -104,6 +113,7 @@ def audit_leaks(
 ) -> pd.DataFrame:                          # column, why, head, figure (NaN for names); names first, then strongest first; raises UsageError
     "Columns that seem to know what came after t0."
     truth = targets.table if isinstance(targets, Targets) else targets
+    _numbers("audit_leaks", features, truth)
     index = features.index.intersection(truth.index)
     if not len(index): raise UsageError("audit_leaks: features and targets share no video. Give both with the same video_id.")
     rows: list[tuple[str, str, str, float]] = [(c, f"name: {what}", "", np.nan) for c in map(str, features) if (what := suspicious_name(c, map(str, truth)))]
@@ -156,6 +166,7 @@ def doubles(
     least: float = 0.98,                    # 0 to 1 – rank correlation from which two columns are one
 ) -> pd.DataFrame:                          # a, b, rho (1 when they are equal), equal; strongest first
     "Pairs of columns that say the same."
+    _numbers("doubles", features)
     values, z = features.to_numpy(np.float64), normal_scores(features).astype(np.float32)
     there = ~np.isnan(values)
     z /= np.maximum(np.sqrt((z**2).sum(0)), 1e-9)
@@ -181,6 +192,10 @@ def drift(
     bins: int = 10,                 # of equal share in `before`
 ) -> pd.DataFrame:                  # index column: psi (0 and more), missing_before, missing_after; strongest first
     "Population stability index of each column, absent values being a bin of their own."
+    _numbers("drift", features)
+    strange = len(pd.Index(before).union(pd.Index(after)).difference(features.index))
+    if strange or not len(before) or not len(after):
+        raise UsageError(f"drift: parts of {len(before)} and {len(after)} videos, {strange} of them not in the table. Give two parts of it.")
     old, new, rows = features.loc[before].to_numpy(np.float64), features.loc[after].to_numpy(np.float64), []
     for x, y in zip(old.T, new.T):
         gone = np.isnan(x), np.isnan(y)
@@ -252,7 +267,7 @@ def data_quality_report(
     parts: Split | Fold | Mapping[str, pd.Index] | None = None,     # name → videos; drift is from the first to the last; of a split its first fold
 ) -> Quality:                                       # raises UsageError
     "What is wrong with a table before a model sees it."
-    if features.index.has_duplicates or features.columns.has_duplicates: raise UsageError("data_quality_report: videos or columns stand twice. Keep one of each.")
+    _numbers("data_quality_report", features)
     if not len(features.columns) or not len(features): raise UsageError(f"data_quality_report: a table of {features.shape} has nothing to look at. Give features.")
     fold = next(iter(parts)) if isinstance(parts, Split) else parts
     named = {"train": fold.train, "valid": fold.valid, "test": fold.test} if isinstance(fold, Fold) else dict(fold or {})

@@ -28,7 +28,10 @@ def durations(
     x: pd.Series,                   # [video] s, or ISO 8601 such as PT13M12S
 ) -> np.ndarray:                    # [video] float64 s – NaN where absent; raises UsageError
     "Durations in seconds."
-    if x.dtype.kind in "iuf": return x.to_numpy(np.float64)
+    if x.dtype.kind in "iuf":
+        told = x.to_numpy(np.float64, na_value=np.nan)
+        if (told < 0).any(): raise UsageError(f"meta: duration: {int((told < 0).sum())} of {len(x)} are below 0. Leave unknown ones empty.")
+        return told
     parts = [None if pd.isna(v) else _DURATION.fullmatch(str(v)) for v in x]
     odd = [i for i, (v, m) in enumerate(zip(x, parts)) if m is None and not pd.isna(v)]
     if odd: raise UsageError(f"meta: duration: {len(odd)} of {len(x)} are neither seconds nor ISO 8601 such as PT13M12S. Convert them.")
@@ -42,10 +45,15 @@ def read_page(
 ) -> pd.DataFrame:                  # index as given, all of PAGE; raises UsageError
     "What is known about each video."
     if meta is None: return pd.DataFrame(index=index, columns=list(PAGE), dtype=object)
+    if not isinstance(meta, pd.DataFrame): raise UsageError(f"meta: a pandas table is needed, got {type(meta).__name__}. Give one row per video.")
     told = meta.set_index("video_id") if "video_id" in meta.columns else meta
     told = told.set_axis(told.index.astype(str))
     if told.index.has_duplicates: raise UsageError(f"meta: {int(told.index.duplicated().sum())} videos stand twice. Keep one row for each.")
-    return told.reindex(index=index, columns=list(PAGE))
+    if len(told) and len(index) and not told.index.isin(index).any():
+        raise UsageError(f"meta: none of its {len(told)} videos, such as {told.index[0]!r}, is wanted; those are like {str(index[0])!r}. Give a column video_id.")
+    page = told.reindex(index=index, columns=list(PAGE))
+    channel = page["channel_id"].astype(object)
+    return page.assign(channel_id=channel.where(channel.astype(str).str.strip() != ""))             # without a name nobody is the same author
 
 # %% ../../nbs/80_learn/30_snapshot_features.ipynb #64390562
 def _over(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -103,8 +111,14 @@ def _page(page: pd.DataFrame, published_s: np.ndarray, age_d: np.ndarray) -> dic
     weekday = np.mod(np.floor(published_s / DAY_S) + 3, 7)              # 1 January 1970 was a Thursday; Monday is 0
     flag = {"licensed_content": "licensed", "made_for_kids": "for_kids", "caption": "captions", "definition": "hd"}
     return {"snapshot.age_days_log": np.log1p(age_d), "snapshot.age_days": age_d, "snapshot.publish_hour": day, "snapshot.publish_weekday": weekday,
-            "snapshot.duration_log": np.log1p(durations(page["duration"])), "snapshot.category_id": pd.to_numeric(page["category_id"]).to_numpy(np.float64, na_value=np.nan),
+            "snapshot.duration_log": np.log1p(durations(page["duration"])), "snapshot.category_id": _category(page["category_id"]),
             **{f"snapshot.{name}": _flag(page[c]) for c, name in flag.items()}}
+
+
+def _category(x: pd.Series) -> np.ndarray:
+    "[video] the platform's number of the category; NaN unknown."
+    try: return pd.to_numeric(x.astype(object)).to_numpy(np.float64, na_value=np.nan)
+    except (ValueError, TypeError) as e: raise UsageError(f"meta: category_id: numbers are needed: {e}. Give the platform's number, such as 22.") from None
 
 
 def _flag(x: pd.Series) -> np.ndarray:
@@ -189,6 +203,7 @@ def snapshot_features(
     tolerance_days: float = 1.0,                # days – how old the state at t0 may be
 ) -> pd.DataFrame:                              # index video_id, float64 columns family.measure; raises UsageError
     "One row per video: what was known of it at t0."
+    if not tolerance_days >= 0: raise UsageError(f"snapshot_features: tolerance_days must not be below 0, got {tolerance_days}. 1.0 fits daily snapshots.")
     clean = read_snapshots(snapshots)
     t0_s = t0_of(clean, t0)
     now, page = state_at(clean, t0_s, tolerance_days * DAY_S), read_page(meta, t0_s.index)

@@ -62,7 +62,10 @@ def read_snapshots(
 ) -> Snapshots:                                 # raises UsageError
     "A table of counters, made clean."
     if isinstance(snapshots, Snapshots): return snapshots
+    if not isinstance(snapshots, pd.DataFrame): raise UsageError(f"snapshots: a pandas table is needed, got {type(snapshots).__name__}. Give one row per video and moment.")
     told = snapshots.rename(columns=dict(rename or {}))
+    twice = sorted(set(map(str, told.columns[told.columns.duplicated()])))
+    if twice: raise UsageError(f"snapshots: columns {twice[:5]} stand twice. Keep one of each, and rename to names that are free.")
     lacking = [c for c in ("video_id", "time") if c not in told.columns]
     if lacking: raise UsageError(f"snapshots: columns {lacking} are missing, found {sorted(map(str, told.columns))[:20]}. Rename yours.")
     if not set(COUNTERS) & set(told.columns): raise UsageError(f"snapshots: none of {list(COUNTERS)} is a column. Rename yours.")
@@ -94,4 +97,6 @@ def _numbers(column: pd.Series, name: str) -> np.ndarray:
     "A counter as float64; texts are refused, because a text may be any number."
     if column.dtype.kind not in "iufb" and not pd.api.types.is_numeric_dtype(column) and not column.isna().all():
         raise UsageError(f"snapshots: {name}: numbers are needed, got {column.dtype}. Convert the column.")
-    return pd.to_numeric(column).to_numpy(np.float64, na_value=np.nan)
+    x = pd.to_numeric(column).to_numpy(np.float64, na_value=np.nan)
+    if np.isinf(x).any(): raise UsageError(f"snapshots: {name}: {int(np.isinf(x).sum())} of {len(x)} are infinite. Leave them empty.")
+    return x

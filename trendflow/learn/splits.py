@@ -59,9 +59,12 @@ def fold_of(
 def _aligned(x: Any, index: pd.Index, what: str, by: str) -> pd.Series:
     "One known value per video."
     if x is None: raise UsageError(f"split by {by}: {what} are needed, one per video. Give {what}=.")
+    if isinstance(x, pd.Series) and x.index.has_duplicates: raise UsageError(f"split by {by}: {what}: {int(x.index.duplicated().sum())} videos stand twice. Keep one of each.")
     told = x.reindex(index) if isinstance(x, pd.Series) else pd.Series(list(x), index=index) if len(x) == len(index) else None
     if told is None: raise UsageError(f"split by {by}: {len(x)} {what} for {len(index)} videos. Give one per video.")
-    lacking = int(told.isna().sum())
+    if what == "times" and not (pd.api.types.is_numeric_dtype(told) or told.dtype.kind == "M"):
+        raise UsageError(f"split by {by}: times are {told.dtype}, whose order need not be that of time. Give datetimes or numbers; pd.to_datetime reads texts.")
+    lacking = int((told.isna() | (told.astype(str).str.strip() == "")).sum())
     if lacking: raise UsageError(f"split by {by}: {lacking} of {len(index)} videos have no {what}. Leave them out or find theirs; a stand-in would defeat the split.")
     return told
 

@@ -59,6 +59,7 @@ def t0_of(
     if isinstance(t0, (Mapping, pd.Series)):
         given = pd.Series(t0)
         moments = pd.Series(seconds(given, "t0"), index=given.index.astype(str))
+        if moments.index.has_duplicates: raise UsageError(f"t0: {int(moments.index.duplicated().sum())} videos have two. Give one for each.")
         lacking = first.index.difference(moments.index)
         if len(lacking): raise UsageError(f"t0: {len(lacking)} of {len(first)} videos have none. Give one for each, or one for all.")
         return moments.reindex(first.index).rename("time_s")
