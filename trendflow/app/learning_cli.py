@@ -101,7 +101,7 @@ def train(snapshots: Snapshots, model: Annotated[Path, typer.Option(help="Folder
     say(*(() if silent else (repr(done.quality), "")))
     print(done.figures.to_string(float_format="%.3f", formatters={"videos": "{:.0f}".format}, na_rep="–"))
     say("", f"of videos {_ABOUT[split]}; naive: the best of four trivial predictors; MAE in log units, 0.69 is a factor of two")
-    if worse := no_better(done.figures): say(f"By Spearman a naive predictor is as good or better on {', '.join(worse)}: more videos or rounds are needed.")
+    if worse := no_better(done.figures): say(f"By Spearman a naive predictor is as good or better on {', '.join(worse)}: more videos or rounds may help.")
     print(f"{done.cpu_s:.0f} CPU s, model: {model}")
 
 
