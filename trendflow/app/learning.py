@@ -166,7 +166,7 @@ def train(
     if kind not in TRAINED: raise UsageError(f"kind {kind!r}: not one of {list(TRAINED)}.")
     start, x = time.process_time(), own.features.loc[own.targets.table.index]
     x.attrs.update(own.features.attrs)
-    if not len(x): raise UsageError(f"training: no video is left: {'; '.join([repr(own.targets), *own.notes])}. Collect snapshots of 21 days, and give meta and runs of the same videos.")
+    if not len(x): raise UsageError(f"training: no video is left: {'; '.join([repr(own.targets), *own.notes])}. Give 21 days of snapshots, and meta and runs of the same videos.")
     times = own.times if own.times.notna().all() else None
     quality = data_quality_report(x, own.targets)
     refuse_leaks(x, own.targets, allowed)
@@ -228,7 +228,7 @@ def check_plan(
     if folder.is_dir() and any(folder.iterdir()) and not (folder / CARD).is_file():
         raise UsageError(f"model: {folder}: holds something that is no model. Choose another place or empty it.")
     above = next(p for p in folder.absolute().parents if p.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK): raise UsageError(f"model: {folder}: {above.name!r} is no folder that can be written to. Choose another place.")
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK): raise UsageError(f"model: {folder}: {above.name!r} is no folder to write to. Choose another place.")
 
 # %% ../../nbs/85_app/26_learning.ipynb #08d70d61
 def judge(

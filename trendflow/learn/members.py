@@ -153,7 +153,7 @@ def stop_part(
     chosen = names[np.argsort(fold_of(names, 1 << 40, seed), kind="stable")][:max(1, round(share * len(names)))]
     return np.isin(groups.astype(str), chosen)
 
-
+# %% ../../nbs/80_learn/68_members.ipynb #7e1d40b2
 def train_member(
     table: LearningTable,           # videos to learn from
     engine: str,                    # of ENGINES

@@ -150,7 +150,7 @@ def _shot_fault(schema: Any, tokens: ShotTokens | None) -> str:
     except UsageError as e: return f"its shots are of another schema: {e}"
     return ""
 
-
+# %% ../../nbs/80_learn/90_predict.ipynb #9c2e7f13
 _JUDGED = {"channel": "out of fold", "random": "out of fold, on known channels,", "time": "on later videos", "channel_time": "on later channels"}
 CLEARLY = 0.02                                          # Spearman – that much better is worth a sentence
 
@@ -171,7 +171,7 @@ def _better(model: Any, other: Any) -> str:
     same = other.card.get("data", {}).get("fingerprint") == model.card.get("data", {}).get("fingerprint")
     return f"The {other.kind} ({_engine(other)}) has {its[head]:.2f} for {head}{'' if same else ', on other data'}: its answer may be better, ask it alone."
 
-
+# %% ../../nbs/80_learn/90_predict.ipynb #1f6a0d58
 def _about(model: Any, x: pd.DataFrame, refused: dict[str, list[str]], better: pd.Series) -> list[str]:
     "[video] who answered, why the others did not, what was not known."
     data, own_ = model.card.get("data", {}), judged(model)

@@ -111,7 +111,7 @@ def _codes(x: pd.Series) -> np.ndarray:
     "[video] the number of the category."
     code = pd.to_numeric(x, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     odd = x[np.isnan(code) & x.notna().to_numpy()]
-    if len(odd): raise UsageError(f"meta: category_id: {len(odd)} of {len(x)} are no numbers, such as {str(odd.iloc[0])[:40]!r}. Give the number of the category or leave the column out.")
+    if len(odd): raise UsageError(f"meta: category_id: {len(odd)} of {len(x)} are no numbers, such as {str(odd.iloc[0])[:40]!r}. Give numbers or leave it out.")
     return code
 
 
