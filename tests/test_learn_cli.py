@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +17,7 @@ from trendflow.app.cli import main
 from trendflow.app.run_video import run_video
 from trendflow.core import samples
 
+N = 75          # videos
 TINY = ("--engine", "lightgbm", "--rounds", "3", "--no-titles")
 
 
@@ -29,8 +32,9 @@ def call(*args: object) -> int:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "A folder with invented snapshots and a model of a few trees."
     folder = tmp_path_factory.mktemp("learn")
-    assert call("invent", folder, "--videos", 120) == 0
-    assert call("train", folder / "snapshots.csv.gz", "--meta", folder / "meta.csv", "--model", folder / "model", *TINY) == 0
+    assert call("invent", folder, "--videos", N) == 0
+    with redirect_stderr(StringIO()) as said: done = call("train", folder / "snapshots.csv.gz", "--meta", folder / "meta.csv", "--model", folder / "model", *TINY)
+    assert done == 0 and (folder / "said.txt").write_text(said.getvalue())
     return folder
 
 
@@ -41,16 +45,16 @@ def test_targets_say_what_is_kept_and_why_not(place: Path, tmp_path: Path, capsy
     made = call("targets", place / "snapshots.csv.gz", "--out", tmp_path / "t.csv", "--dropped", tmp_path / "d.parquet", "--json")
     told = json.loads(capsys.readouterr().out)
     assert made == 0
-    assert told["kept"] == len(pd.read_csv(tmp_path / "t.csv")) and sum(told["dropped"].values()) == len(pd.read_parquet(tmp_path / "d.parquet")) == 120 - told["kept"]
+    assert told["kept"] == len(pd.read_csv(tmp_path / "t.csv")) and sum(told["dropped"].values()) == len(pd.read_parquet(tmp_path / "d.parquet")) == N - told["kept"]
     assert call("targets", samples.clip().parent / "snapshots.csv", "--out", tmp_path / "one.parquet", "--horizons", "7,14") == 0
-    assert capsys.readouterr().out.startswith("1 videos kept, 0 left out") and list(pd.read_parquet(tmp_path / "one.parquet"))[1:3] == ["views_7d", "views_14d"]
+    assert capsys.readouterr().out.startswith("1 video kept, 0 left out") and list(pd.read_parquet(tmp_path / "one.parquet"))[1:3] == ["views_7d", "views_14d"]
 
 
 def test_many_videos_become_a_table(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert call("predict", place / "model", *own(place), "--out", tmp_path / "p.parquet") == 0
     table = pd.read_parquet(tmp_path / "p.parquet")
     out, err = capsys.readouterr()
-    assert len(table) == 120 and (table["views_21d_p10"] <= table["views_21d_p90"]).all() and out == "" and "120 videos: baseline" in err
+    assert len(table) == N and (table["views_21d_p10"] <= table["views_21d_p90"]).all() and out == "" and f"{N} videos: baseline" in err
     assert call("predict", place / "model", *own(place), "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert [r["video_id"] for r in told["videos"]] == table["video_id"].tolist() and told["contributions"] is None
@@ -80,7 +84,7 @@ def test_evaluate_knows_its_own_data(place: Path, tmp_path: Path, capsys: pytest
     card = json.loads((place / "model" / "model.json").read_text())
     assert "trained on" in err and json.loads(out)["training_data"]
     assert {r["head"]: r["spearman"] for r in json.loads(out)["figures"]} == {h: m["spearman"] for h, m in card["metrics"].items()}
-    assert call("invent", tmp_path, "--videos", 90, "--seed", 4) == 0
+    assert call("invent", tmp_path, "--videos", 66, "--seed", 4) == 0
     capsys.readouterr()
     assert call("evaluate", place / "model", tmp_path / "snapshots.csv.gz", "--meta", tmp_path / "meta.csv", "--json") == 0
     told = json.loads(capsys.readouterr().out)
@@ -110,6 +114,12 @@ def test_ids_keep_their_form(tmp_path: Path) -> None:
     (("targets", "{s}", "--out", "t.csv", "--rename", "date"), "old=new"),
     (("targets", "{s}", "--out", "t.csv", "--rename", "date=time"), "no column of the files"),
     (("targets", "{m}", "--out", "t.csv"), "are missing"),
+    (("targets", "{s}", "--out", "{m}/t.csv"), "'meta.csv' is no folder"),
+    (("targets", "{s}", "--out", "t.csv", "--dropped", "t.csv"), "the same file"),
+    (("train", "{s}", "--meta", "{m}", "--model", "{m}/deep/new"), "'meta.csv' is no folder"),
+    (("train", "{s}", "--meta", "{m}", "--model", "new", "--store", "nowhere", "--no-titles"), "'nowhere': no such folder"),
+    (("predict", "{model}", "--info", "{info}", "--figure", "{m}/f.png"), "'meta.csv' is no folder"),
+    (("invent", "{m}/deep"), "'meta.csv' is no folder"),
     (("train", "{s}", "--model", "new"), "channel_id is needed"),
     (("train", "{s}", "--meta", "{s}", "--model", "new"), "channel_id is needed"),
     (("train", "{s}", "--meta", "{m}", "--model", "{here}"), "holds something that is no model"),
@@ -143,6 +153,25 @@ def test_broken_files_are_said(place: Path, tmp_path: Path, capsys: pytest.Captu
         assert name in capsys.readouterr().err and not (tmp_path / "t.csv").exists()
     (tmp_path / "e.csv").write_text("video_id,time,views\na,01.10,1\na,02.10,2\n")
     assert call("targets", tmp_path / "e.csv", "--out", tmp_path / "t.csv") == 2 and "is no time" in capsys.readouterr().err
+
+
+def test_tables_that_say_nothing(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    long, page = pd.read_csv(place / "snapshots.csv.gz"), pd.read_csv(place / "meta.csv")
+    long.head(0).to_csv(tmp_path / "bare.csv", index=False)
+    assert call("targets", tmp_path / "bare.csv", "--out", tmp_path / "t.csv") == 2 and "has no rows" in capsys.readouterr().err
+    long.drop(columns="views").to_csv(tmp_path / "no_views.csv", index=False)
+    assert call("targets", tmp_path / "no_views.csv", "--out", tmp_path / "t.csv") == 0 and f"{N}  unknown_views" in capsys.readouterr().out
+    page.assign(category_id="Music").to_csv(tmp_path / "words.csv", index=False)
+    train = ("train", place / "snapshots.csv.gz", "--model", tmp_path / "new", *TINY, "--meta")
+    assert call(*train, tmp_path / "words.csv") == 2 and "category_id" in capsys.readouterr().err
+    page.assign(video_id="other_" + page["video_id"]).to_csv(tmp_path / "others.csv", index=False)
+    assert call(*train, tmp_path / "others.csv") == 2 and "no channel_id in meta" in capsys.readouterr().err
+
+
+def test_a_model_that_is_no_better_than_a_naive_one_says_so(place: Path) -> None:
+    told = json.loads((place / "model" / "model.json").read_text())["metrics"]
+    worse = [h for h, m in told.items() if m["spearman"] <= m["naive_spearman"]]
+    assert worse and f"a naive predictor is as good or better on {', '.join(worse)}:" in (place / "said.txt").read_text()
 
 
 def test_an_altered_model_is_refused(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

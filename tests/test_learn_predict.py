@@ -18,7 +18,7 @@ from trendflow.learn.engines import Recipe
 from trendflow.learn.feature_schema import FeatureSchema
 from trendflow.learn.feature_table import feature_table
 from trendflow.learn.in_words import column_words, compact, in_words
-from trendflow.learn.predict import in_order, load_model, predict, run_shots
+from trendflow.learn.predict import in_order, judged, load_model, predict, run_shots
 from trendflow.learn.snapshot_features import snapshot_features
 from trendflow.learn.synthetic_snapshots import synthetic_snapshots
 from trendflow.learn.targets import build_targets
@@ -28,7 +28,7 @@ TINY = Recipe(trees=4, folds=2, bags=1)
 
 
 @pytest.fixture(scope="module")
-def data() -> tuple[pd.DataFrame, pd.DataFrame]: return synthetic_snapshots(120, seed=2)
+def data() -> tuple[pd.DataFrame, pd.DataFrame]: return synthetic_snapshots(75, seed=2)
 
 
 @pytest.fixture(scope="module")
@@ -178,13 +178,29 @@ def test_folders_of_models(model: Baseline, tmp_path: Path, data: tuple) -> None
     with pytest.raises(UsageError): load_model(tmp_path / "m")
 
 
+def test_a_weak_model_is_seen_to_be_weak(data: tuple, model: Baseline, run: Run) -> None:
+    figure = model.card["metrics"]["views_14d"]["spearman"]
+    assert f"out of fold Spearman {figure:.2f} for views_14d) answered" in predict(None, model, *data).of("invented_0003").why
+
+    def card(spearman: float, **more: object) -> dict: return model.card | {"engine": "torch", "metrics": {"views_14d": {"spearman": spearman}}} | more
+    said = [predict(run, [model, shots(model, card=c)]).why for c in (card(0.1), card(figure), card(0.1, split="time"), card(0.1, data={"fingerprint": "x"}))]
+    assert f"Spearman 0.10 for views_14d) answered. The baseline (lightgbm) has {figure:.2f} for views_14d: its answer may be better" in said[0]
+    assert "may be better" not in said[1] + said[2] and "on later videos Spearman 0.10" in said[2] and ", on other data: its answer" in said[3]
+    assert judged(shots(model, card={})) == {}
+
+
+def test_many_ages_are_one_sentence(data: tuple, model: Baseline) -> None:
+    old = data[1].assign(published_at=pd.Timestamp("2020-01-01", tz="UTC"))
+    assert predict(None, model, data[0], old).why.count("of another age") == 1
+
+
 def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     from trendflow.learn.model_folder import write_model
     write_model(tmp_path / "m", {"kind": "oracle", "schema": {}, "heads": [], "quantiles": []}, {})
     with pytest.raises(UsageError, match="kind 'oracle'"): load_model(tmp_path / "m")
 
 
-@pytest.mark.parametrize("scale", [0.0, 1e-3, 1.0, 1e6])
+@pytest.mark.parametrize("scale", [0.0, 1e-3, 1.0, 2e6])
 def test_pictures_and_words_of_any_size(model: Baseline, scale: float) -> None:
     row, page = info_rows(samples.info())
     told = predict(None, model, row.assign(views=row["views"] * scale, likes=row["likes"] * scale), page)
@@ -192,7 +208,7 @@ def test_pictures_and_words_of_any_size(model: Baseline, scale: float) -> None:
     figure.canvas.draw()                                # the labels of the ticks are made now
     for ax in figure.axes[:2]:
         labels = [t.get_text() for t in ax.get_yticklabels() if t.get_text()]
-        assert len(set(labels)) == len(labels) >= 2
+        assert len(set(labels)) == len(labels) >= 2 and all(t.get_window_extent().x0 >= 0 for t in ax.get_yticklabels())
     assert told._repr_html_().count("<tr") == 7 and "What moved" in repr(told)
 
 

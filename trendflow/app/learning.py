@@ -5,6 +5,7 @@
 # %% ../../nbs/85_app/26_learning.ipynb #53acd64e
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from ..kit.models import faults, known, model_folder
 from ..learn.engines import ENGINES
 from ..learn.feature_table import each_run, feature_table
 from ..learn.metrics import NAIVE, evaluate, naive_predictions
+from ..learn.in_words import counted
 from ..learn.model_folder import CARD, fingerprint
 from ..learn.predict import Prediction, gather, load_model, predict, run_shots
 from ..learn.quality import Quality, data_quality_report, refuse_leaks
@@ -33,7 +35,7 @@ from ..views.browse import Run
 
 # %% auto #0
 __all__ = ['TRAINED', 'SHOWN', 'invent', 'tables', 'make_targets', 'LearningSet', 'learning_set', 'Trained', 'train', 'figures',
-           'check_plan', 'judge', 'answer']
+           'no_better', 'check_plan', 'judge', 'answer']
 
 # %% ../../nbs/85_app/26_learning.ipynb #bc9b21d1
 def invent(
@@ -56,6 +58,8 @@ def tables(
     rename = rename or {}
     long, page = read_table(snapshots, "snapshots", rename), None if meta is None else read_table(meta, "meta", rename)
     lost = [o for o in rename if not any(o in t.attrs["renamed"] for t in (long, page) if t is not None)]
+    empty = [n for n, t in (("snapshots", long), ("meta", page)) if t is not None and not len(t)]
+    if empty: raise UsageError(f"{empty[0]}: the file has no rows. Check it.")
     if lost: raise UsageError(f"rename: {lost}: no column of the files. They have {sorted({*long, *(() if page is None else page)})[:20]}.")
     if page is not None and "video_id" not in page: raise UsageError(f"meta: no column video_id, found {sorted(map(str, page))[:20]}. Rename yours.")
     return long, page
@@ -73,6 +77,7 @@ def make_targets(
     t0: Any = None,                 # one moment for all; None: the first snapshot of each video
 ) -> Targets:                       # raises UsageError
     "Targets from a file into a file."
+    if dropped is not None and Path(dropped).absolute() == Path(out).absolute(): raise UsageError("targets: out and dropped are the same file. Give two.")
     required = tuple(h for h in horizons if h in (14, 21)) or tuple(horizons[-1:])
     told = build_targets(tables(snapshots, None, rename)[0], horizons, required, tolerance_days, interpolate, t0)
     if dropped is not None: write_table(told.dropped, dropped, "dropped")
@@ -101,6 +106,7 @@ def learning_set(
     "Everything that training and judging need."
     if meta is None or "channel_id" not in meta:
         raise UsageError("learning: meta with a column channel_id is needed: who is judged on is decided by channel. Give it, or rename yours.")
+    if store is not None and not Path(store).is_dir(): raise UsageError(f"store: {str(store)!r}: no such folder. Check the path.")
     clean = read_snapshots(snapshots)
     told, notes = build_targets(clean), list[str]()
     absent = bool(faults(known(TITLE_MODEL), model_folder(known(TITLE_MODEL))))
@@ -113,8 +119,8 @@ def learning_set(
     else: features = _features(clean, meta, titled)
     page = read_page(meta, told.table.index)
     run_, channel = told.table.index.isin(features.index), page["channel_id"].notna().to_numpy()
-    usable, lost = run_ & channel, {"have no run in the store": int((~run_).sum()), "have no channel_id in meta": int((~channel).sum())}
-    notes += [f"{n} of {len(told)} videos are left out: they {why}" for why, n in lost.items() if n]
+    usable, lost = run_ & channel, {"run in the store": int((~run_).sum()), "channel_id in meta": int((~channel).sum())}
+    notes += [f"{n} of {counted(len(told), 'video')} {'is' if n == 1 else 'are'} left out: no {why}" for why, n in lost.items() if n]
     kept = Targets(told.table[usable], told.dropped, told.counts, told.t0_s, told.horizons)
     times = pd.Series(seconds(page["published_at"], "meta: published_at"), index=page.index)[usable]
     found = {r.manifest["run"]["video_id"]: run_shots(r) for r in runs} if shots else {}
@@ -160,7 +166,7 @@ def train(
     if kind not in TRAINED: raise UsageError(f"kind {kind!r}: not one of {list(TRAINED)}.")
     start, x = time.process_time(), own.features.loc[own.targets.table.index]
     x.attrs.update(own.features.attrs)
-    if not len(x): raise UsageError(f"training: no video is left. {own.targets!r}. Collect snapshots for 21 days after t0.")
+    if not len(x): raise UsageError(f"training: no video is left: {'; '.join([repr(own.targets), *own.notes])}. Give 21 days of snapshots, and meta and runs of the same videos.")
     times = own.times if own.times.notna().all() else None
     quality = data_quality_report(x, own.targets)
     refuse_leaks(x, own.targets, allowed)
@@ -168,7 +174,7 @@ def train(
     if kind == "baseline":
         from trendflow.learn.baseline import train_baseline
         from trendflow.learn.engines import Recipe
-        model: Any = train_baseline(x, own.targets, own.groups, times, engine, split, seed, recipe=Recipe() if rounds is None else Recipe(trees=rounds))
+        model: Any = train_baseline(x, own.targets, own.groups, times, engine, split, seed, recipe=Recipe() if rounds is None else Recipe(trees=rounds), quiet=quiet)
     else:
         from trendflow.learn.fit import Recipe as Epochs
         from trendflow.learn.fusion import train_fusion
@@ -201,6 +207,13 @@ def figures(
     return told.reindex(columns=[c for c in SHOWN if c in told]).rename_axis("head").astype(float)
 
 # %% ../../nbs/85_app/26_learning.ipynb #6bc119f0
+def no_better(
+    told: pd.DataFrame,             # of figures
+) -> list[str]:                     # heads
+    "Where the best naive predictor orders videos as well as the model."
+    return [str(h) for h in told.index[~(told["spearman"] > told["naive_spearman"])]]
+
+
 def check_plan(
     folder: str | Path,             # where a model will be saved
     kind: str = "baseline",         # of TRAINED
@@ -214,6 +227,8 @@ def check_plan(
     if folder.exists() and not folder.is_dir(): raise UsageError(f"model: {folder}: is there and is no folder. Choose another place.")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / CARD).is_file():
         raise UsageError(f"model: {folder}: holds something that is no model. Choose another place or empty it.")
+    above = next(p for p in folder.absolute().parents if p.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK): raise UsageError(f"model: {folder}: {above.name!r} is no folder to write to. Choose another place.")
 
 # %% ../../nbs/85_app/26_learning.ipynb #08d70d61
 def judge(

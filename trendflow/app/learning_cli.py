@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from .shell import T0, AsJson, Info, Quiet, give, say
+from .shell import AsJson, Info, Quiet, give, number_or_text, say
 from ..core.errors import UsageError
 
 # %% auto #0
-__all__ = ['learning', 'Snapshots', 'Meta', 'Rename', 'Runs', 'invent', 'targets', 'train', 'evaluate', 'predict']
+__all__ = ['learning', 'Snapshots', 'Meta', 'Rename', 'Runs', 'T0', 'invent', 'targets', 'train', 'evaluate', 'predict']
 
 # %% ../../nbs/85_app/28_learning_cli.ipynb #b3103066
 learning = typer.Typer()
@@ -22,6 +22,9 @@ Snapshots = Annotated[Path, typer.Argument(help="Counters over time, one row per
 Meta = Annotated[Path | None, typer.Option(help="What is known of each video, one row per video: video_id, channel_id, published_at, title, duration, …")]
 Rename = Annotated[list[str] | None, typer.Option(help="OLD=NEW: a column of the files and its name here. May be given more than once.")]
 Runs = Annotated[Path | None, typer.Option(help="Result store with one run per video, for the columns and shots of components.")]
+
+
+T0 = Annotated[Any, typer.Option(parser=number_or_text, metavar="TIME", help="Moment of analysis: seconds since 1970 or ISO 8601. By default the first snapshot of each video.")]
 
 
 def _tables(snapshots: Path, meta: Path | None, rename: list[str] | None) -> tuple[Any, Any]:
@@ -51,7 +54,7 @@ def invent(folder: Annotated[Path, typer.Argument(help="Folder to write snapshot
     from trendflow.app.learning import invent as make
     made = make(folder, videos, seed)
     if as_json: return give(made)
-    print(f"{made['videos']} invented videos, {made['rows']} snapshots: {', '.join(map(str, made['files']))}")
+    print(f"{made['videos']:,} invented videos, {made['rows']:,} snapshots: {', '.join(map(str, made['files']))}")
 
 
 @learning.command()
@@ -61,13 +64,14 @@ def targets(snapshots: Snapshots, out: Annotated[Path, typer.Option(help="Table 
             tolerance_days: Annotated[float, typer.Option(help="How far a snapshot may be from its moment, in days.")] = 1.0,
             interpolate: Annotated[bool, typer.Option(help="Between two snapshots, instead of the nearest one.")] = False,
             t0: T0 = None, rename: Rename = None, as_json: AsJson = False) -> None:
-    "Write how much every video gained after t0, as log1p. Without --t0, t0 is the first snapshot of each video."
+    "Write how much every video gained after t0, as log1p."
     from trendflow.app.learning import make_targets
     from trendflow.app.learning_data import renames
+    from trendflow.learn.in_words import counted
     told = make_targets(snapshots, out, dropped, rename=renames(rename or []), horizons=_days(horizons), tolerance_days=tolerance_days, interpolate=interpolate, t0=t0)
     reasons = {str(k): int(n) for k, n in told.dropped["reason"].value_counts().items()}
     if as_json: return give({"kept": len(told), "dropped": reasons, "counts": told.counts, "out": out})
-    print(f"{len(told)} videos kept, {len(told.dropped)} left out: {out}")
+    print(f"{counted(len(told), 'video')} kept, {len(told.dropped):,} left out: {out}")
     for reason, n in reasons.items(): print(f"  left out  {n:>7}  {reason}")
     for what, n in told.counts.items():
         if n: print(f"  {'clipped' if what.startswith('falling') else 'mended ':9} {n:>7}  {what}")
@@ -84,19 +88,20 @@ def train(snapshots: Snapshots, model: Annotated[Path, typer.Option(help="Folder
           allow: Annotated[list[str] | None, typer.Option(help="A column that seems to know the future and does not. May be given more than once.")] = None,
           rename: Rename = None, quiet: Quiet = False, as_json: AsJson = False) -> None:
     "Train a model on snapshots, judge it on channels that it has not seen, and save it."
-    from trendflow.app.learning import check_plan, learning_set
+    from trendflow.app.learning import check_plan, learning_set, no_better
     from trendflow.app.learning import train as make
     check_plan(model, kind, engine, split)
     silent = quiet or as_json
     long, page = _tables(snapshots, meta, rename)
     own = learning_set(long, page, store, titles, shots=kind != "baseline")
-    say(*(() if silent else (repr(own.targets), *own.notes)))
+    say(*(() if silent else (repr(own.targets),)), *own.notes)
     done = make(own, kind, engine, split, seed, rounds, allow or (), silent, (lambda text: None) if silent else say)
     done.model.save(model)
     if as_json: return give({"model": model, "kind": kind, "engine": done.model.card["engine"], "figures": _records(done.figures), "cpu_s": round(done.cpu_s, 1)})
     say(*(() if silent else (repr(done.quality), "")))
     print(done.figures.to_string(float_format="%.3f", formatters={"videos": "{:.0f}".format}, na_rep="–"))
     say("", f"of videos {_ABOUT[split]}; naive: the best of four trivial predictors; MAE in log units, 0.69 is a factor of two")
+    if worse := no_better(done.figures): say(f"By Spearman a naive predictor is as good or better on {', '.join(worse)}: more videos or rounds may help.")
     print(f"{done.cpu_s:.0f} CPU s, model: {model}")
 
 
@@ -115,6 +120,7 @@ def evaluate(model: Annotated[Path, typer.Argument(help="Folder of a model.")], 
     else: say("The card keeps no names of videos or channels: whether some of these were in its training is not known.")
     if as_json: return give({"training_data": same, "figures": _records(told)})
     print(told.to_string(float_format="%.3f", formatters={"videos": "{:.0f}".format}, na_rep="–"))
+    say("", "bucket: age at t0 (3_7d: 3 to 7 days); mae in log units, 0.69 is a factor of two; coverage: share inside p10 to p90; low, high: 95 % interval over channels")
 
 
 @learning.command()
@@ -135,7 +141,7 @@ def predict(models: Annotated[list[Path], typer.Argument(help="Folders of models
     told = answer(models, run, long, page, info, t0, video_id)
     if figure is not None: write_figure(told.plot(), figure)
     if out is not None: write_table(told.wide().reset_index(), out)
-    strong = _records(told.contributions.groupby("head", sort=False).head(8)) if as_json and len(told) == 1 else None
+    strong = _records(told.contributions.groupby("head", sort=False).head(8).set_index("video_id")) if as_json and len(told) == 1 else None
     if as_json: give({"videos": _records(told.wide()), "unanswered": told.unanswered, "contributions": strong})
     elif out is None or len(told) == 1: print(told)
     else: say(told.why)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import os
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -20,7 +21,7 @@ from ..core.errors import UsageError
 from ..segment.texts import VideoDocument, moment, read_info
 
 # %% auto #0
-__all__ = ['KINDS', 'TEXTS', 'TIMES', 'kind_of', 'renames', 'read_table', 'write_table', 'write_figure', 'info_rows']
+__all__ = ['KINDS', 'TEXTS', 'TIMES', 'kind_of', 'renames', 'read_table', 'place_for', 'write_table', 'write_figure', 'info_rows']
 
 # %% ../../nbs/85_app/24_learning_data.ipynb #78f6c76b
 KINDS = (".parquet", ".csv", ".csv.gz")
@@ -90,6 +91,17 @@ def _csv(path: Path, rename: Mapping[str, str]) -> pd.DataFrame:
     return table
 
 # %% ../../nbs/85_app/24_learning_data.ipynb #73dffaf8
+def place_for(
+    out: Path,                      # a file or folder that will be written
+    who: str,                       # for the message
+) -> None:                          # raises UsageError
+    "Makes the folders above, or says why they cannot be."
+    above = next(p for p in out.absolute().parents if p.exists())
+    if not above.is_dir(): raise UsageError(f"{who}: {str(out)!r}: {above.name!r} is no folder. Choose another place.")
+    if not os.access(above, os.W_OK | os.X_OK): raise UsageError(f"{who}: {str(out)!r}: the folder {above.name!r} cannot be written to. Choose another place.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+
+
 def write_table(
     table: pd.DataFrame,            # rows; the index is left out
     out: str | Path,                # .parquet, .csv or .csv.gz
@@ -99,7 +111,7 @@ def write_table(
     out = Path(out)
     kind = kind_of(out, who)
     if out.is_dir(): raise UsageError(f"{who}: {out.name!r}: is a folder. Give a file.")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    place_for(out, who)
     part = out.with_name(f".{out.name}.part")
     try:
         if kind == ".parquet": table.to_parquet(part, index=False)
@@ -115,6 +127,7 @@ def write_figure(
 ) -> Path:                          # the file; raises UsageError
     "A figure as a file, or nothing."
     out = Path(out)
+    place_for(out, "figure")
     part = out.with_name(f".{out.stem}.part{out.suffix}")
     try: figure.save(part, dpi=140).replace(out)
     finally: part.unlink(missing_ok=True)

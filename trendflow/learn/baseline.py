@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,26 +111,33 @@ def load_baseline(
     return Baseline(schema, list(card["heads"]), quantiles, member, shifts, {k: v for k, v in card.items() if k not in ("format", "format_version", "files", "digest", "models")})
 
 # %% ../../nbs/80_learn/70_baseline.ipynb #e3b08c23
-def _fit(table: LearningTable, engine: str, seed: int, quantiles: tuple[float, ...], recipe: Recipe) -> tuple[Member, dict[str, float], pd.DataFrame, pd.Series]:
+def _fit(table: LearningTable, engine: str, seed: int, quantiles: tuple[float, ...], recipe: Recipe,
+         step: Callable[[], object]) -> tuple[Member, dict[str, float], pd.DataFrame, pd.Series]:
     "A member of all videos, its shifts, and what they rest on."
     folds = divide(table.x.index, "channel", groups=table.groups, folds=recipe.folds, seed=seed)
-    raw, fold = cross_predict(table, folds, engine, seed, quantiles, recipe)
+    raw, fold = cross_predict(table, folds, engine, seed, quantiles, recipe, step)
     shifts = calibrate(raw, table.y, table.groups, table.heads, quantiles)
-    return train_member(table, engine, seed, quantiles, recipe), shifts, raw, fold
+    return train_member(table, engine, seed, quantiles, recipe, step), shifts, raw, fold
 
 
 def _judged(table: LearningTable, by: str, engine: str, seed: int, quantiles: tuple[float, ...], recipe: Recipe,
-            known: tuple[pd.DataFrame, pd.Series]) -> tuple[pd.DataFrame, pd.Series, Split]:
+            known: tuple[pd.DataFrame, pd.Series], step: Callable[[], object]) -> tuple[pd.DataFrame, pd.Series, Split]:
     "Calibrated predictions of videos that had no part in them, by a split."
     told = table.heads
     folds = divide(table.x.index, by, groups=table.groups, times=table.times, folds=recipe.folds, seed=seed)
     if by in ("channel", "random"):
-        raw, fold = known if by == "channel" else cross_predict(table, folds, engine, seed, quantiles, recipe)
+        raw, fold = known if by == "channel" else cross_predict(table, folds, engine, seed, quantiles, recipe, step)
         return cross_calibrated(raw, table.y, table.groups, fold, told, quantiles), fold, folds
     seen, test = folds.folds[0].train.append(folds.folds[0].valid), folds.folds[0].test.sort_values()
-    member, shifts, _, _ = _fit(table.take(seen), engine, seed, quantiles, recipe)
+    member, shifts, _, _ = _fit(table.take(seen), engine, seed, quantiles, recipe, step)
     raw = pd.DataFrame(member.predict(table.x.loc[test].to_numpy(np.float64)), index=test)
     return calibrated(raw, shifts, told, quantiles), pd.Series(0, index=test), Split(by, (Fold(seen, seen[:0], test),))
+
+
+def _bar(total: int, quiet: bool) -> Any:
+    "A progress bar over the heads of all folds."
+    from tqdm.auto import tqdm
+    return tqdm(total=total, desc="baseline", unit="head", leave=False, disable=quiet or os.environ.get("IN_TEST") == "1")
 
 # %% ../../nbs/80_learn/70_baseline.ipynb #890277f9
 def train_baseline(
@@ -143,6 +151,7 @@ def train_baseline(
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9),     # rising, between 0 and 1, 0.5 among them
     recipe: Recipe = Recipe(),          # how trees are grown
     allowed: Iterable[str] = (),        # columns that look like a leak and are known to be as of t0
+    quiet: bool = True,                 # no progress bar
 ) -> Baseline:                          # raises UsageError
     "Train, calibrate and judge a baseline."
     quantiles = tuple(map(float, quantiles))
@@ -154,8 +163,9 @@ def train_baseline(
     table, schema = learning_table(features, targets, groups, times), schema_of(features)
     refuse_leaks(table.x, table.y, allowed)
     if split.endswith("time") and table.times is None: raise UsageError(f"baseline: split {split!r} needs the publication of each video. Give times=.")
-    member, shifts, raw, fold = _fit(table, engine, seed, quantiles, recipe)
-    judged, number, folds = _judged(table, split, engine, seed, quantiles, recipe, (raw, fold))
+    with _bar(len(table.heads) * (recipe.folds + 1 + {"channel": 0, "random": recipe.folds}.get(split, recipe.folds + 1)), quiet) as bar:
+        member, shifts, raw, fold = _fit(table, engine, seed, quantiles, recipe, bar.update)
+        judged, number, folds = _judged(table, split, engine, seed, quantiles, recipe, (raw, fold), bar.update)
     card = _card(table, schema, judged, folds, {"engine": engine, "split": split, "seed": seed, "quantiles": list(quantiles), "shifts": shifts, "recipe": vars(recipe)})
     return Baseline(schema, table.heads, quantiles, member, shifts, card, judged.clip(lower=0.0).assign(fold=number))
 

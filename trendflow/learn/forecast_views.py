@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from .in_words import compact, in_words
+from .in_words import compact, in_words, times
 from ..views import panels as p
 
 # %% auto #0
@@ -39,7 +39,7 @@ def growth_panel(
     ax.set_xticks(days, ["t0", *(f"{d} d" for d in told.index)], fontsize=8)
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=top - bottom > 4))
     fine = (top - bottom) / max(abs(top), 1e-9) < 0.02      # all ticks would read the same
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}" if fine and abs(v) >= 1000 else compact(v)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: _whole(v) if fine and abs(v) >= 1000 else compact(v)))
     ax.tick_params(length=2, labelsize=8), ax.grid(axis="y", color=p.PALE, linewidth=0.6), ax.set_axisbelow(True)
     for side in ("top", "right"): ax.spines[side].set_visible(False)
     ax.set_title(name if np.isfinite(now) else f"{name} gained (the counter is hidden or unknown)", loc="left", fontsize=10, fontweight="bold")
@@ -48,6 +48,9 @@ def growth_panel(
         gain = f"  +{compact(told[c].iloc[-1])}" if np.isfinite(now) else ""
         ax.text(1.025, y, f"{end}  {compact(at[c][-1])}", transform=ax.transAxes, va="center", fontsize=9, color=p.INK, fontweight="bold" if c == "middle" else "normal")
         ax.text(1.3, y, gain, transform=ax.transAxes, va="center", fontsize=8, color=p.GREY)
+
+
+def _whole(v: float) -> str: return f"{v:,.0f}" if abs(v) < 1e8 else f"{v / 1e6:,.6f}".rstrip("0").rstrip(".") + " M"       # nothing rounded off, no wider than the margin
 
 
 def _apart(heights: list[float], gap: float) -> list[float]:
@@ -70,7 +73,7 @@ def contribution_panel(
     ax.set_xlim(low - 0.12 * widest, max(high, low + widest) + 0.12 * widest), ax.set_ylim(len(x) - 0.4, -0.6)
     ax.axvline(0, color=p.GREY, linewidth=0.8)
     ax.barh(np.arange(len(x)), x, height=0.62, color=[p.BLUE if v >= 0 else p.RED for v in x])
-    for i, v in enumerate(x): ax.text(v + 0.01 * widest * (1 if v >= 0 else -1), i, f"×{np.exp(v):.2f}", va="center", ha="left" if v >= 0 else "right", fontsize=8)
+    for i, v in enumerate(x): ax.text(v + 0.01 * widest * (1 if v >= 0 else -1), i, times(np.exp(v)), va="center", ha="left" if v >= 0 else "right", fontsize=8)
     said = [in_words(f, v) for f, v in zip(told["feature"], told["value"])]
     ax.set_yticks(np.arange(len(x)), [s if len(s) <= 64 else s[:63] + "…" for s in said], fontsize=8.5, color=p.INK)
     ax.set_xticks([]), ax.tick_params(length=0)

@@ -10,7 +10,7 @@ import re
 import numpy as np
 
 # %% auto #0
-__all__ = ['compact', 'clock', 'counted', 'column_words', 'in_words']
+__all__ = ['compact', 'clock', 'times', 'counted', 'column_words', 'in_words']
 
 # %% ../../nbs/80_learn/76_in_words.ipynb #f48a9b3e
 def compact(
@@ -29,6 +29,13 @@ def clock(
     "A length or a moment as a player shows it."
     hours, rest = divmod(round(s), 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
+def times(
+    factor: float,                  # above 0
+) -> str:                           # such as ×1.02, ×6.2 K
+    "A factor."
+    return f"×{compact(factor)}" if factor >= 99.95 else f"×{factor:.2f}" if factor >= 0.095 else f"×{factor:.2g}"
 
 
 def counted(

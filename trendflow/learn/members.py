@@ -5,7 +5,7 @@
 # %% ../../nbs/80_learn/68_members.ipynb #c54d1d47
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,6 +169,7 @@ def train_member(
     seed: int = 0,                  # of everything that is drawn
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9),     # rising, 0.5 among them
     recipe: Recipe = Recipe(),      # how
+    step: Callable[[], object] = lambda: None,          # called after each head
 ) -> Member:                        # raises UsageError
     "Models for every head of a table."
     if engine not in ENGINES: raise UsageError(f"baseline: engine {engine!r}: not one of {list(ENGINES)}.")
@@ -190,6 +191,7 @@ def train_member(
                 stop = stop_part(channel, recipe.stop_share, 1000 * seed + bag)
                 made += [(of, grow(of, (seen[~stop], left[~stop]), (seen[stop], left[stop]), None if q == 0.5 else q, 1000 * seed + bag, recipe)) for of in ENGINES[engine]]
             models[f"{head}_{quantile_name(q)}"] = tuple(made)
+        step()
     return Member(engine, columns, arrays, models)
 
 # %% ../../nbs/80_learn/68_members.ipynb #3089045c
@@ -200,12 +202,13 @@ def cross_predict(
     seed: int = 0,                  # of everything that is drawn
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9),     # rising, 0.5 among them
     recipe: Recipe = Recipe(),      # how
+    step: Callable[[], object] = lambda: None,          # called after each head of each fold
 ) -> tuple[pd.DataFrame, pd.Series]:        # [video, head_quantile] y, not calibrated; [video] number of the fold
     "Every test part, predicted by a member that was trained on the rest."
     parts = []
     for k, fold in enumerate(folds):
         if not len(fold.test): continue
-        member = train_member(table.take(fold.train.append(fold.valid)), engine, seed, quantiles, recipe)
+        member = train_member(table.take(fold.train.append(fold.valid)), engine, seed, quantiles, recipe, step)
         parts.append(pd.DataFrame(member.predict(table.x.loc[fold.test].to_numpy(np.float64)), index=fold.test).assign(fold=k))
     whole = pd.concat(parts).sort_index()
     return whole.drop(columns="fold"), whole["fold"]

@@ -20,7 +20,7 @@ from ..core.registry import discover
 from .calibration import quantile_name
 from .feature_schema import SNAPSHOT_FAMILIES, differences, families, installed_version
 from .feature_table import each_run, feature_table
-from .in_words import compact, counted, in_words
+from .in_words import compact, counted, in_words, times
 from .model_folder import read_model
 from .snapshot_features import read_page, snapshot_features
 from .snapshots import Snapshots
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from trendflow.views.panels import Picture
 
 # %% auto #0
-__all__ = ['ORDER', 'load_model', 'in_order', 'Known', 'gather', 'run_shots', 'declines', 'Prediction', 'predict', 'as_text',
-           'as_html']
+__all__ = ['ORDER', 'CLEARLY', 'load_model', 'in_order', 'Known', 'gather', 'run_shots', 'declines', 'judged', 'Prediction',
+           'predict', 'as_text', 'as_html']
 
 # %% ../../nbs/80_learn/90_predict.ipynb #41611d53
 ORDER = ("transformer", "fusion", "baseline")           # v2, v1, baseline: who is asked first
@@ -150,11 +150,34 @@ def _shot_fault(schema: Any, tokens: ShotTokens | None) -> str:
     except UsageError as e: return f"its shots are of another schema: {e}"
     return ""
 
+# %% ../../nbs/80_learn/90_predict.ipynb #9c2e7f13
+_JUDGED = {"channel": "out of fold", "random": "out of fold, on known channels,", "time": "on later videos", "channel_time": "on later channels"}
+CLEARLY = 0.02                                          # Spearman – that much better is worth a sentence
 
-def _about(model: Any, x: pd.DataFrame, refused: dict[str, list[str]]) -> list[str]:
+
+def judged(
+    model: Any,                     # of any kind
+) -> dict[str, float]:              # head → Spearman of its card; heads without one are left out
+    "How well a model orders videos that it had not seen."
+    told = {h: (model.card.get("metrics") or {}).get(h, {}).get("spearman") for h in model.heads}
+    return {h: float(s) for h, s in told.items() if s is not None and np.isfinite(s)}
+
+
+def _better(model: Any, other: Any) -> str:
+    "A sentence when a model that was not asked was judged clearly better in the same way; empty otherwise."
+    own, its = judged(model), judged(other)
+    head = "views_14d" if "views_14d" in own and "views_14d" in its else next((h for h in own if h in its), "")
+    if not head or other.card.get("split") != model.card.get("split") or its[head] < own[head] + CLEARLY: return ""
+    same = other.card.get("data", {}).get("fingerprint") == model.card.get("data", {}).get("fingerprint")
+    return f"The {other.kind} ({_engine(other)}) has {its[head]:.2f} for {head}{'' if same else ', on other data'}: its answer may be better, ask it alone."
+
+# %% ../../nbs/80_learn/90_predict.ipynb #1f6a0d58
+def _about(model: Any, x: pd.DataFrame, refused: dict[str, list[str]], better: pd.Series) -> list[str]:
     "[video] who answered, why the others did not, what was not known."
-    data = model.card.get("data", {})
-    head = f"{model.kind} ({_engine(model)}, trained on {data.get('videos', 0):,} videos of {data.get('channels', 0):,} channels) answered."
+    data, own_ = model.card.get("data", {}), judged(model)
+    shown = "views_14d" if "views_14d" in own_ else next(iter(own_), "")
+    said = f", {_JUDGED.get(model.card.get('split'), 'its')} Spearman {own_[shown]:.2f} for {shown}" if shown else ""
+    head = f"{model.kind} ({_engine(model)}, trained on {data.get('videos', 0):,} videos of {data.get('channels', 0):,} channels{said}) answered."
     low, high = data.get("age_days") or (-np.inf, np.inf)
     ages = x.get("snapshot.age_days")
     own = x[[c for c in model.schema.columns if not c.endswith(_MARKS)]]
@@ -162,8 +185,8 @@ def _about(model: Any, x: pd.DataFrame, refused: dict[str, list[str]]) -> list[s
     out = []
     for video in x.index:
         gone, age = [f for f in model.schema.versions if f in there and not there.at[video, f]], np.nan if ages is None else ages[video]
-        parts = [head, *(f"{r}." for r in refused[video])]
-        if gone: parts.append(f"Not known of this video: {', '.join(f.replace('_', ' ') for f in gone)}.")
+        parts = [head, *([better[video]] if better[video] else []), *(f"{r}." for r in refused[video])]
+        if gone: parts.append(f"Not known of this video: {', '.join('counters' if f == 'snapshot' else f.replace('_', ' ') for f in gone)}.")
         if np.isfinite(age) and not 0.99 * low - 0.01 <= age <= 1.01 * high + 0.01:
             parts.append(f"At t0 it was {age:.1f} days old, the model was trained on {low:.1f} to {high:.1f} days: a guess.")
         out.append(" ".join(parts))
@@ -191,11 +214,11 @@ class Prediction:
     @property
     def why(self) -> str:           # of one video its sentences; of many, how many got which
         "Which model answered, why, and what was not known."
-        said = self.answered["why"].value_counts()
-        if len(self) == 1: return str(said.index[0])
-        more = [f"{len(self.unanswered)} videos without an answer: {next(iter(self.unanswered.values()))}."] if self.unanswered else []
+        if len(self) == 1: return str(self.answered["why"].iloc[0])
+        said = self.answered["why"].str.replace(r"it was [\d.]+ days old,", "it was of another age,", regex=True).value_counts()
+        more = [f"{counted(len(self.unanswered), 'video')} without an answer: {next(iter(self.unanswered.values()))}."] if self.unanswered else []
         return "\n".join([*(f"{counted(n, 'video')}: {text}" for text, n in said.head(5).items()),
-                          *([f"and {len(said) - 5} more kinds of answers"] if len(said) > 5 else []), *more])
+                          *([f"and {counted(len(said) - 5, 'more sentence')} like these"] if len(said) > 5 else []), *more])
 
     @cached_property
     def contributions(self) -> pd.DataFrame:    # video_id, head, feature, value, contribution (log units), factor, words; strongest first
@@ -239,7 +262,7 @@ def predict(
     known = gather(run, models, snapshots, meta, t0, tolerance_days)
     x, parts, tables, answered = known.features, list[Any](), list[pd.DataFrame](), list[pd.DataFrame]()
     refused: dict[str, list[str]] = {str(v): [] for v in x.index}
-    for m in models:
+    for k, m in enumerate(models):
         done = {v for a in answered for v in a.index}
         open_ = pd.Index([v for v in x.index if v not in done])
         if not len(open_): break
@@ -252,7 +275,9 @@ def predict(
         told = m.predict(own) if getattr(m, "tokens", None) is None else m.predict(own, shots)
         parts.append((m, own, shots)), tables.append(_long(m, told, own))
         mark = str(m.card.get("data", {}).get("fingerprint", ""))[:12]
-        answered.append(pd.DataFrame({"kind": m.kind, "engine": _engine(m), "fingerprint": mark, "why": _about(m, own, refused)}, index=mine))
+        better = pd.Series("", index=mine)
+        for other in reversed(models[k + 1:]): better = better.where(declines(other, known).loc[mine] != "", _better(m, other) or better)
+        answered.append(pd.DataFrame({"kind": m.kind, "engine": _engine(m), "fingerprint": mark, "why": _about(m, own, refused, better)}, index=mine))
     if not answered:
         why_not = "; ".join(dict.fromkeys(r for v in refused.values() for r in v)) or "there is no video"
         raise UsageError(f"predict: no model can answer: {why_not}. Give what it needs, or another model.")
@@ -319,7 +344,7 @@ def _lines(told: Prediction) -> list[str]:
     if len(told) != 1: return [*([f"… and {len(told) - 20} more"] if len(told) > 20 else []), *told.why.splitlines()]
     head, strong = _strongest(told)
     strong = strong[strong["contribution"].abs() >= 0.01]
-    moved = "; ".join(f"{words} (×{factor:.2f})" for words, factor in zip(strong["words"], strong["factor"]))
+    moved = "; ".join(f"{words} ({times(factor)})" for words, factor in zip(strong["words"], strong["factor"]))
     return [f"What moved {head} most: {moved or 'nothing by more than 1 %'}.", told.why]
 
 # %% ../../nbs/80_learn/90_predict.ipynb #31e4cc58

@@ -111,14 +111,16 @@ def _page(page: pd.DataFrame, published_s: np.ndarray, age_d: np.ndarray) -> dic
     weekday = np.mod(np.floor(published_s / DAY_S) + 3, 7)              # 1 January 1970 was a Thursday; Monday is 0
     flag = {"licensed_content": "licensed", "made_for_kids": "for_kids", "caption": "captions", "definition": "hd"}
     return {"snapshot.age_days_log": np.log1p(age_d), "snapshot.age_days": age_d, "snapshot.publish_hour": day, "snapshot.publish_weekday": weekday,
-            "snapshot.duration_log": np.log1p(durations(page["duration"])), "snapshot.category_id": _category(page["category_id"]),
+            "snapshot.duration_log": np.log1p(durations(page["duration"])), "snapshot.category_id": _codes(page["category_id"]),
             **{f"snapshot.{name}": _flag(page[c]) for c, name in flag.items()}}
 
 
-def _category(x: pd.Series) -> np.ndarray:
-    "[video] the platform's number of the category; NaN unknown."
-    try: return pd.to_numeric(x.astype(object)).to_numpy(np.float64, na_value=np.nan)
-    except (ValueError, TypeError) as e: raise UsageError(f"meta: category_id: numbers are needed: {e}. Give the platform's number, such as 22.") from None
+def _codes(x: pd.Series) -> np.ndarray:
+    "[video] the number of the category."
+    code = pd.to_numeric(x.astype(object), errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    odd = x[np.isnan(code) & x.notna().to_numpy()]
+    if len(odd): raise UsageError(f"meta: category_id: numbers are needed, {len(odd)} of {len(x)} are none, such as {str(odd.iloc[0])[:40]!r}. Give numbers or leave it out.")
+    return code
 
 
 def _flag(x: pd.Series) -> np.ndarray:

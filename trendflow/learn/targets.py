@@ -81,7 +81,7 @@ def state_at(
 def _later(rows: pd.DataFrame, t0_s: pd.Series, days: float, tolerance_s: float, interpolate: bool) -> np.ndarray:
     "[video] the counter `x` of rows a horizon after t0; NaN where nothing is near enough."
     want = pd.DataFrame({"video_id": t0_s.index, "at_s": t0_s.to_numpy() + days * DAY_S}).dropna().sort_values("at_s", kind="stable")
-    rows = rows[rows["time_s"] > rows["video_id"].map(t0_s)].sort_values("time_s", kind="stable")
+    rows = rows[rows["time_s"].to_numpy() > rows["video_id"].map(t0_s).to_numpy(np.float64)].sort_values("time_s", kind="stable")
 
     def found(direction: str) -> pd.DataFrame:
         near = pd.merge_asof(want, rows, left_on="at_s", right_on="time_s", by="video_id", direction=direction, tolerance=tolerance_s)    # type: ignore[arg-type]
