@@ -187,6 +187,7 @@ def _resumed(path: Path | None, key: str, device: str) -> dict[str, Any] | None:
     "The state of a checkpoint; None when there is none; raises UsageError when it is of another training."
     if path is None or not path.is_file(): return None
     try: state = single_threaded_torch().load(path, map_location=device, weights_only=True)
-    except Exception as e: raise UsageError(f"{path.name}: cannot be read as a checkpoint, {type(e).__name__}. Remove it, or name another checkpoint.") from e
-    if not isinstance(state, dict) or state.get("key") != key: raise UsageError(f"{path.name}: is of another training: data, form, recipe or seed differ. Remove it, or name another checkpoint.")
+    except Exception as e: raise UsageError(f"{path.name}: cannot be read, {type(e).__name__}. Remove it, or name another checkpoint.") from e
+    if not isinstance(state, dict) or state.get("key") != key: raise UsageError(
+        f"{path.name}: is of another training: data, form, recipe or seed differ. Remove it, or name another checkpoint.")
     return dict(state)

@@ -74,7 +74,7 @@ def trained(
     refuse_leaks(x, y, task.allowed)
     found = split_by(y.index, task.split, groups=task.groups, times=task.times, folds=task.folds, seed=task.seed)
     told_of = [t for v, t in (task.tokens or {}).items() if v in y.index]
-    if task.tokens is not None and not told_of: raise UsageError(f"training: tokens of {len(task.tokens)} videos, none of which has targets. Give them by video_id, or none at all.")
+    if task.tokens is not None and not told_of: raise UsageError(f"training: tokens of {len(task.tokens)} videos, none of which has targets. Give them by video_id, or None.")
     schema = token_schema(told_of) if told_of else None
     parts, said, apart = list[Part](), list[pd.DataFrame](), list[pd.DataFrame]()
     with _bar(len(found) * task.recipe.epochs, kind, task.quiet) as bar:
