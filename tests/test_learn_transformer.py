@@ -14,7 +14,7 @@ from trendflow.core import samples
 from trendflow.core.errors import MissingInput, UsageError
 from trendflow.core.registry import get
 from trendflow.kit.models import single_threaded_torch
-from trendflow.learn.feature_schema import schema_of
+from trendflow.learn.feature_schema import schema_of, side_by_side
 from trendflow.learn.fit import Examples, Recipe, fit_network, told_by
 from trendflow.learn.fusion import load_fusion, train_fusion
 from trendflow.learn.inputs import fit_inputs, fit_ranks, ranks
@@ -23,9 +23,10 @@ from trendflow.learn.shot_model import TransformerModel
 from trendflow.learn.splits import split
 from trendflow.learn.synthetic import synthetic_shots
 from trendflow.learn.targets import heads
-from trendflow.learn.tokens import MAX_SHOTS, MODALITIES, ShotTokens, merge_shots, pool_shots, shot_tokens, text_vectors, token_columns, token_schema
+from trendflow.learn.tokens import MAX_SHOTS, MODALITIES, ShotTokens, merge_shots, pool_shots, shot_tokens, text_vectors, token_columns, token_schema, vector_table
 from trendflow.learn.train_transformer import load_transformer, train_transformer
 from trendflow.learn.transformer import Plan, forward_all, new_weights, pinball
+from trendflow.views.backend import dataset
 from weights import REASON, lacks
 
 SMALL = {"width": 16, "hidden": 32, "looks": 2}
@@ -137,6 +138,24 @@ def test_pooling_all_shots_is_the_mean_over_time() -> None:
         assert len(one) == 1 and one.arrays["synthetic_look.measure"][0] == pytest.approx(t.length_s @ x / t.length_s.sum(), rel=1e-5)
 
 
+class Views(dict):
+    "Views by component, with the manifest of a run."
+    def __init__(self, video: str, **views):
+        super().__init__(views)
+        self.manifest = {"run": {"video_id": video}}
+
+
+@pytest.mark.parametrize("component", ["title_embedder", "description_embedder", "comments_embedder"])
+def test_vectors_of_another_text_model_are_refused(component: str) -> None:
+    view = dataset(samples.artifact(get(component)))
+    first, second = (view.assign_attrs(models_used=f"{m}, lid.176.ftz 1 0") for m in ("minilm 1 aaaa", "minilm 1 bbbb"))       # the same model with other weights
+    features = pd.DataFrame({"snapshot.views_log": [1.0, 2]}, index=pd.Index(["a", "b"], name="video_id"))
+    with pytest.raises(UsageError, match="vectors: of different text models"): vector_table([Views("a", **{component: first}), Views("b", **{component: second})])
+    known = schema_of(side_by_side(features, vector_table([Views("a", **{component: first}), Views("b")])))
+    assert known.select(side_by_side(features[:1], vector_table([Views("a", **{component: first})]))).notna().all(axis=None)
+    with pytest.raises(UsageError, match="_vector has schema .* bbbb"): known.select(side_by_side(features[:1], vector_table([Views("a", **{component: second})])))
+
+
 # --- inputs and network -----------------------------------------------------------------------------------------------------------
 
 def test_ranks_keep_the_order_and_ignore_the_scale() -> None:
@@ -179,6 +198,53 @@ def test_what_is_missing_is_handled(lacking: str) -> None:
     g = {n: x.clone().requires_grad_() for n, x in w.items()}
     with torch.random.fork_rng(): pinball(forward_all(g, plan, tensors(inputs.encode(less, fewer).batch(rows)), training=True), torch.zeros(9, 6), Q, torch.ones(6)).backward()
     assert all(x.grad is None or x.grad.isfinite().all() for x in g.values())
+
+
+def test_a_column_that_was_never_absent_counts_as_the_middle_when_it_is() -> None:
+    rng = np.random.default_rng(0)
+    features = pd.DataFrame(rng.normal(size=(101, 3)), columns=["snapshot.a", "snapshot.b", "loudness_extractor.loudness.std"])
+    inputs = fit_inputs(features)
+    plan = Plan(inputs.widths, tuple(heads()), Q, **SMALL)
+    encoded = inputs.encode(features)
+    w, _ = fit_network(plan, Examples(encoded, rng.normal(size=(101, 6)).astype("f4"), np.arange(101), np.arange(101)), SHORT)
+    for c in ("snapshot.a", "snapshot.b"):
+        gone, middle = (told_by(w, plan, inputs.encode(features.assign(**{c: v})), np.arange(101)) for v in (np.nan, features[c].median()))
+        assert np.abs(gone - middle).max() < 1e-5
+
+
+def test_values_beyond_the_training_count_as_the_nearest() -> None:
+    x = np.array([1.0, 2, 3, 7, 7, 7])[:, None]
+    assert ranks(np.array([[9.0], [0.0]]), fit_ranks(x)).tolist() == ranks(np.array([[7.0], [1.0]]), fit_ranks(x)).tolist()
+    vectors = pd.DataFrame({"snapshot.a": [1.0, 2, 3], **{f"title_vector.{i:03d}": float(i == 0) for i in range(4)}})          # all titles alike
+    other = vectors.assign(**{f"title_vector.{i:03d}": [float(i == 1), np.inf, np.nan] for i in range(4)})
+    z = fit_inputs(vectors).encode(other).flat["title_vector"]
+    assert np.abs(z[0]).max() <= 2 and np.isnan(z[1:]).all()
+
+
+def test_modality_dropout_takes_pooled_groups_too() -> None:
+    plan, w, inputs, features, tokens = random_network()
+    torch, said = single_threaded_torch(), []
+    all_gone = replace(plan, dropout=0.0, input_dropout=0.0, modality_dropout=1.0)
+    for value in (features["loudness_extractor.loudness.std"], np.nan):
+        batch = tensors(inputs.encode(features.assign(**{"loudness_extractor.loudness.std": value}), tokens).batch(np.arange(9)))
+        with torch.random.fork_rng(): said.append(forward_all(w, all_gone, batch, training=True))
+    assert torch.equal(*said)
+
+
+def test_times_of_any_length_are_finite() -> None:
+    plan, w, inputs, features, tokens = random_network()
+    for t in (ShotTokens(np.zeros(1), np.zeros(1), {}, {}, {}), ShotTokens(np.array([0.0, 3.0, 3.0]), np.array([3.0, 0.0, 2e5]), {}, {}, {}),
+              ShotTokens(np.arange(256) * 4000.0, np.full(256, 4000.0), {}, {}, {})):
+        assert np.isfinite(told_by(w, plan, inputs.encode(features[:1], [t]), np.arange(1))).all()
+    for start in (np.nan, -1.0):
+        with pytest.raises(UsageError, match="finite and not negative"): ShotTokens(np.array([start]), np.ones(1), {}, {}, {})
+
+
+def test_many_shots_are_encoded_as_each_alone() -> None:
+    _, _, inputs, features, tokens = random_network()
+    many = inputs.encode(pd.concat([features] * 40), tokens * 40)                   # more than one block of videos
+    for g, parts in inputs.encode(features, tokens).shots.items():
+        assert all(np.array_equal(a, b) for a, b in zip(parts * 40, many.shots[g], strict=True))
 
 
 def test_quantiles_never_cross() -> None:
@@ -235,6 +301,33 @@ def test_the_same_seed_gives_the_same_model_and_another_another() -> None:
     assert {**model.card} == {**again.card}
 
 
+def test_training_leaves_the_random_state_alone() -> None:
+    _, features, data = trained()
+    torch = single_threaded_torch()
+    before, of_numpy = torch.random.get_rng_state(), np.random.get_state()[1].copy()
+    train_transformer(features, data.targets, data.groups, tokens=data.tokens, folds=2, recipe=replace(SHORT, epochs=1), form=SMALL, quiet=True)
+    assert torch.equal(before, torch.random.get_rng_state()) and np.array_equal(of_numpy, np.random.get_state()[1])
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    ({"targets": lambda d: d.targets * np.nan}, "0 videos of 0 channels"), ({"targets": lambda d: d.targets[[]]}, "no columns"),
+    ({"targets": lambda d: d.targets.where(d.targets < 9, np.inf)}, "infinite values"), ({"features": lambda d: pd.concat([d.features, d.features[:1]])}, "stand twice"),
+    ({"groups": lambda d: pd.Series("one", d.groups.index)}, "of 1 channels"), ({"tokens": lambda d: {f"x{v}": t for v, t in d.tokens.items()}}, "none of which has targets"),
+    ({"form": lambda d: {"widht": 8}}, r"Plan has no such field"), ({"form": lambda d: {"width": 9, "looks": 2}}, "no multiple of looks"),
+    ({"device": lambda d: "gpu"}, "cpu or cuda"), ({"recipe": lambda d: replace(SHORT, rate=1e38)}, "does not converge"),
+])
+def test_what_cannot_be_trained_is_said(change: dict, said: str) -> None:
+    _, _, data = trained()
+    give = {"features": data.features, "targets": data.targets, "groups": data.groups, "tokens": data.tokens, "folds": 2, "recipe": SHORT, "form": SMALL, "quiet": True}
+    with pytest.raises(UsageError, match=said): train_transformer(**{**give, **{k: f(data) for k, f in change.items()}})
+
+
+@pytest.mark.skipif(single_threaded_torch().cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_device_that_is_not_there_is_said() -> None:
+    model, features, data = trained()
+    with pytest.raises(UsageError, match="torch finds no GPU"): model.predict(features, data.tokens, device="cuda")
+
+
 def test_shots_are_found_that_a_mean_cannot_see() -> None:
     data = synthetic_shots(videos=480)
     recipe = Recipe(epochs=40, patience=40, batch=64, rate=4e-3, warm_up=10, mean=0.97, members=1)
@@ -249,7 +342,7 @@ def test_shots_are_found_that_a_mean_cannot_see() -> None:
     told = data.tokens[video]
     truth = told.arrays["synthetic_look.measure"][:, 0] * told.arrays["synthetic_sound.measure"][:, 0] * 2 ** (-told.start_s / 8)
     given = why[why["feature"].str.startswith("shot.")].sort_values("feature")["contribution"].to_numpy()
-    assert spearman(truth, given) > 0.6
+    assert np.corrcoef(truth, given)[0, 1] > 0.8         # not by rank: most shots have an effect near 0, and their order is noise
 
 
 def test_splits_by_time_train_one_network_and_judge_the_latest() -> None:

@@ -18,6 +18,7 @@ from .learning_data import info_rows, read_table, write_table
 from ..core.errors import UsageError
 from ..kit.models import faults, known, model_folder
 from ..learn.engines import ENGINES
+from ..learn.feature_schema import side_by_side
 from ..learn.feature_table import each_run, feature_table
 from ..learn.metrics import NAIVE, evaluate, naive_predictions
 from ..learn.in_words import counted
@@ -134,9 +135,7 @@ def _features(clean: Any, meta: pd.DataFrame, titled: bool) -> pd.DataFrame:
     if not titled: return known_
     if "title" not in meta: raise UsageError("titles: meta has no column title. Give it, or --no-titles.")
     vectors = title_vectors(read_page(meta, known_.index)["title"])
-    out = pd.concat([known_, vectors], axis=1)
-    out.attrs.update(vectors.attrs)
-    return out
+    return side_by_side(known_, vectors)
 
 # %% ../../nbs/85_app/26_learning.ipynb #31c15065
 TRAINED = ("baseline", "fusion", "transformer")

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from .sampling import SAMPLING_POLICY_VERSION
 # %% auto #0
 __all__ = ['DATAPROCESSOR_VERSION', 'PLATFORMS', 'canonical', 'digest', 'config_hash', 'check_platform', 'check_video_id',
            'check_run_id', 'file_digest', 'video_id_of', 'derive_run_id', 'key_parts', 'component_key', 'differences',
-           'model_signature']
+           'model_signature', 'model_label']
 
 # %% ../../nbs/00_core/40_identity.ipynb #381bd6e0
 DATAPROCESSOR_VERSION = "d1"
@@ -154,3 +155,10 @@ def model_signature(
     "The name of a set of models."
     bare = [{k: v for k, v in m.items() if k != "device"} for m in models_used]
     return digest(sorted(bare, key=canonical)) if bare else ""
+
+
+def model_label(
+    used: Mapping[str, str],                # an item of meta.models_used
+) -> str:                                   # name, version, first 12 hex digits of the weights
+    "A model in a few words; other weights, other words."
+    return f"{used['model_name']} {used['model_version']} {used['weights_digest'][:12]}"

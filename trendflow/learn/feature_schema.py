@@ -17,10 +17,11 @@ from ..core.errors import UsageError
 from ..core.identity import canonical
 from ..core.registry import discover
 from .snapshot_features import SNAPSHOT_SCHEMA
-from .title_vectors import title_vector_version
+from .title_vectors import VECTORS, vector_version
 
 # %% auto #0
-__all__ = ['SNAPSHOT_FAMILIES', 'NO_VERSION', 'families', 'installed_version', 'FeatureSchema', 'schema_of', 'differences']
+__all__ = ['SNAPSHOT_FAMILIES', 'NO_VERSION', 'families', 'installed_version', 'FeatureSchema', 'schema_of', 'differences',
+           'side_by_side']
 
 # %% ../../nbs/80_learn/55_feature_schema.ipynb #1dae0bab
 SNAPSHOT_FAMILIES = ("snapshot", "channel", "title", "author")
@@ -41,7 +42,7 @@ def installed_version(
 ) -> str:                           # NO_VERSION when nothing installed makes it
     "The schema number of a family, as installed."
     if family in SNAPSHOT_FAMILIES: return SNAPSHOT_SCHEMA
-    if family == "title_vector": return title_vector_version()
+    if family in VECTORS: return vector_version(family)
     found = discover().get(family)
     return found.schema_version if found else NO_VERSION
 
@@ -113,6 +114,17 @@ def differences(
         shown = ", ".join(single[:3]) + (", …" if len(single) > 3 else "") + (f" (it has {near[0]})" if near else "")
         out.append(f"{_columns(len(single))} missing: {shown}")
     return out + [f"{f} has schema {theirs.versions[f]}, the model was trained on {v}" for f, v in schema.versions.items() if theirs.versions.get(f, v) != v]
+
+
+def side_by_side(
+    a: pd.DataFrame,                # a feature table
+    b: pd.DataFrame,                # further columns of the same videos, such as vector_table
+) -> pd.DataFrame:                  # videos of a; pandas alone would lose the schema numbers
+    "Columns of two tables, with the schema numbers of both."
+    table = pd.concat([a, b.reindex(a.index)], axis=1)
+    told = a.attrs.get("schema_versions", {}) | b.attrs.get("schema_versions", {})
+    table.attrs["schema_versions"] = {f: told.get(f) or installed_version(f) for f in families(table)}
+    return table
 
 
 def _columns(n: int) -> str: return "1 column is" if n == 1 else f"{n} columns are"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Weights = dict[str, Tensor]
 
 # %% auto #0
-__all__ = ['Recipe', 'Examples', 'tensors', 'told_by', 'fit_network']
+__all__ = ['Recipe', 'Examples', 'on_device', 'tensors', 'told_by', 'fit_network']
 
 # %% ../../nbs/80_learn/85_fit.ipynb #f0453bc2
 @dataclass(frozen=True)
@@ -44,6 +44,9 @@ class Recipe:
     members: int = 4                        # networks whose quantiles are averaged
     horizon_7d: float = 0.5                 # weight of the heads of 7 days; the others count 1
 
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.patience, self.batch, self.members) < 1: raise UsageError("recipe: epochs, patience, batch and members are at least 1. Mend it.")
+
     def head_weights(self, heads: tuple[str, ...]) -> list[float]: return [self.horizon_7d if h.endswith("_7d") else 1.0 for h in heads]
 
 # %% ../../nbs/80_learn/85_fit.ipynb #3ce03b10
@@ -54,6 +57,16 @@ class Examples:
     y: np.ndarray                           # [video, head] float32 – on the scale of the training; NaN where unknown
     steps: np.ndarray                       # positions of the videos to learn from
     stop: np.ndarray                        # positions of the videos to stop by, of other channels; empty: the last epoch is kept
+
+
+def on_device(
+    name: str,                              # cpu, cuda or cuda:1
+) -> str:                                   # the same; raises UsageError when it is not there
+    "A device that can be used."
+    kind, torch = name.split(":")[0], single_threaded_torch()
+    if kind not in ("cpu", "cuda"): raise UsageError(f"device {name!r}: cpu or cuda.")
+    if kind == "cuda" and not torch.cuda.is_available(): raise UsageError(f"device {name!r}: torch finds no GPU here. Take cpu, or install torch for the GPU.")
+    return name
 
 
 def tensors(
@@ -94,7 +107,7 @@ def fit_network(
     torch = single_threaded_torch()
     if not len(examples.steps): raise UsageError("training: no videos to learn from. Give more channels.")
     key = _key(plan, examples, recipe, seed) if checkpoint else ""
-    state = _resumed(checkpoint, key, device) or _start(plan, recipe, seed, key, device)
+    state = _resumed(checkpoint, key, on_device(device)) or _start(plan, recipe, seed, key, device)
     w = {n: x.requires_grad_() for n, x in state["weights"].items()}
     devices = [torch.device(device)] if device != "cpu" else []
     with torch.random.fork_rng(devices=devices):
@@ -102,6 +115,8 @@ def fit_network(
             torch.manual_seed(seed * 100_003 + state["epoch"])
             _epoch(w, state, plan, examples, recipe, seed, device)
             loss = _judge(state["mean"], plan, examples, recipe, device)
+            if (len(examples.stop) and not math.isfinite(loss)) or not all(bool(x.isfinite().all()) for x in state["mean"].values()):
+                raise UsageError(f"training: it does not converge, the loss is {loss} after epoch {state['epoch'] + 1}. Take a smaller rate.")
             better = not len(examples.stop) or loss < state["best_loss"] - 1e-5
             if better: state |= {"best": {n: x.clone() for n, x in state["mean"].items()}, "best_loss": loss}
             state |= {"epoch": state["epoch"] + 1, "waited": 0 if better else state["waited"] + 1, "losses": [*state["losses"], loss]}
@@ -171,6 +186,8 @@ def _save(path: Path, state: dict[str, Any]) -> None:
 def _resumed(path: Path | None, key: str, device: str) -> dict[str, Any] | None:
     "The state of a checkpoint; None when there is none; raises UsageError when it is of another training."
     if path is None or not path.is_file(): return None
-    state = single_threaded_torch().load(path, map_location=device, weights_only=True)
-    if state["key"] != key: raise UsageError(f"{path.name}: is of another training: data, form, recipe or seed differ. Remove it, or name another checkpoint.")
+    try: state = single_threaded_torch().load(path, map_location=device, weights_only=True)
+    except Exception as e: raise UsageError(f"{path.name}: cannot be read, {type(e).__name__}. Remove it, or name another checkpoint.") from e
+    if not isinstance(state, dict) or state.get("key") != key: raise UsageError(
+        f"{path.name}: is of another training: data, form, recipe or seed differ. Remove it, or name another checkpoint.")
     return dict(state)

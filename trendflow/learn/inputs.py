@@ -44,7 +44,8 @@ def ranks(
     for j, (column, q) in enumerate(zip(np.asarray(x, np.float64).T, knots)):
         there = np.isfinite(column)
         if np.isnan(q[0]) or not there.any(): continue
-        up, down = np.interp(column[there], q, share), 1 - np.interp(-column[there], -q[::-1], share)
+        inside = np.clip(column[there], q[0], q[-1])
+        up, down = np.interp(inside, q, share), 1 - np.interp(-inside, -q[::-1], share)
         out[there, j] = ndtri(np.clip((up + down) / 2, LIMIT, 1 - LIMIT))
     return out
 
@@ -82,12 +83,25 @@ class Inputs:
         flat = {}
         for g, names in self.groups.items():
             x = features[names].to_numpy(np.float64)
-            flat[g] = ((x - self.fitted[f"mean.{g}"]) @ self.fitted[f"axes.{g}"].T).astype(np.float32) if g.endswith("_vector") else ranks(x, self.fitted[f"knots.{g}"])
+            flat[g] = self._along(g, x) if g.endswith("_vector") else ranks(x, self.fitted[f"knots.{g}"])
         if self.tokens is None: return Encoded(flat, [], {})
         told = [t or NOTHING for t in (tokens if tokens is not None else [None] * len(features))]
         if len(told) != len(features): raise UsageError(f"tokens: {len(told)} for {len(features)} videos. Give one ShotTokens, or None, per video.")
-        shots = {g: [ranks(self.tokens.select(t, g.removeprefix("shots_")), self.fitted[f"knots.{g}"]) for t in told] for g in self.widths if g.startswith("shots_")}
+        shots = {g: self._shots(g, self.tokens, told) for g in self.widths if g.startswith("shots_")}
         return Encoded(flat, [np.stack([t.start_s, t.length_s], 1).astype(np.float32) for t in told], shots)
+
+    def _along(self, g: str, x: np.ndarray) -> np.ndarray:
+        "Vectors along their axes; NaN for one that is not whole."
+        whole = np.where(np.isfinite(x).all(1, keepdims=True), x, np.nan)
+        return ((whole - self.fitted[f"mean.{g}"]) @ self.fitted[f"axes.{g}"].T).astype(np.float32)
+
+    def _shots(self, g: str, schema: TokenSchema, told: list[ShotTokens], at_once: int = 256) -> list[np.ndarray]:
+        "Ranks of the shots of each video; many videos at a time, which is faster."
+        out = list[np.ndarray]()
+        for i in range(0, len(told), at_once):
+            some = [schema.select(t, g.removeprefix("shots_")) for t in told[i:i + at_once]]
+            out += np.split(ranks(np.concatenate(some), self.fitted[f"knots.{g}"]), np.cumsum([len(x) for x in some])[:-1])
+        return out
 
 
 NOTHING = ShotTokens(np.zeros(0), np.zeros(0), {}, {}, {})      # a video of whose shots nothing is known
@@ -110,7 +124,7 @@ def fit_inputs(
     step = max(1, -(-sum(map(len, told)) // most_shots))
     if schema is None: return Inputs(groups, None, fitted)
     for m in MODALITIES:
-        rows = [schema.select(t, m)[i % step::step] for i, t in enumerate(told)]
+        rows = [schema.select(t, m)[i % step::step].copy() for i, t in enumerate(told)]      # or each would keep its whole video in memory
         if schema.width(m): fitted[f"knots.shots_{m}"] = fit_ranks(np.concatenate([*rows, np.zeros((0, schema.width(m)))]))
     return Inputs(groups, schema, fitted)
 
@@ -121,7 +135,8 @@ def _axes(family: str, x: np.ndarray, components: int) -> dict[str, np.ndarray]:
     values, axes = np.linalg.eigh((x - mean).T @ (x - mean) / max(len(x), 1))
     keep = np.argsort(values)[::-1][:components]
     axes = (axes[:, keep] * np.sign(axes[np.abs(axes[:, keep]).argmax(0), keep] + 0.0)).T         # the largest entry is positive, so that a run repeats
-    return {f"mean.{family}": mean, f"axes.{family}": axes / np.sqrt(max(values.max(initial=0.0), 1e-12))}
+    most = values.max(initial=0.0)
+    return {f"mean.{family}": mean, f"axes.{family}": axes / np.sqrt(most if most > 1e-6 else 1.0)}      # of vectors that are all alike nothing is made large
 
 # %% ../../nbs/80_learn/81_inputs.ipynb #7ffb22ed
 @dataclass(frozen=True, eq=False)

@@ -51,10 +51,10 @@ def _per_video(x: Any, index: pd.Index, what: str) -> pd.Series:
     "One known value for each video."
     got = len(x) if hasattr(x, "__len__") else repr(x)
     told = x if isinstance(x, pd.Series) else pd.Series(x, index=index) if got == len(index) else None
-    if told is None or told.index.has_duplicates: raise UsageError(f"baseline: {what}: one for each of {len(index)} videos is needed, got {got}. Give a series by video_id.")
+    if told is None or told.index.has_duplicates: raise UsageError(f"training: {what}: one for each of {len(index)} videos is needed, got {got}. Give a series by video_id.")
     found = told.reindex(index)
     gone = found.isna() | (found.astype(str).str.strip() == "")
-    if gone.any(): raise UsageError(f"baseline: {int(gone.sum())} of {len(index)} videos have no {what}. Leave them out or find theirs.")
+    if gone.any(): raise UsageError(f"training: {int(gone.sum())} of {len(index)} videos have no {what}. Leave them out or find theirs.")
     return found
 
 # %% ../../nbs/80_learn/68_members.ipynb #f28f6d83
@@ -81,12 +81,12 @@ def learning_table(
         texts = [str(c) for c in t.columns if not pd.api.types.is_numeric_dtype(t[c])]
         endless = [] if texts else [str(c) for c in t.columns[np.isinf(t.to_numpy(np.float64, na_value=np.nan)).any(axis=0)]]
         faults += [f"{n}: {len(odd)} columns {why}, such as {odd[0]}" for odd, why in ((texts, "are no numbers"), (endless, "have infinite values")) if odd]
-    raise_faults(UsageError, "baseline", faults, "Mend the tables.")
+    raise_faults(UsageError, "training", faults, "Mend the tables.")
     channel = _per_video(groups, y.index, "groups")
     told = {h: (int(y[h].notna().sum()), int(channel[y[h].notna()].nunique()), int(y[h].nunique())) for h in y}
     faults += [f"{h}: {n} videos of {g} channels, at least {MIN_VIDEOS} of {MIN_CHANNELS} are needed" for h, (n, g, _) in told.items() if n < MIN_VIDEOS or g < MIN_CHANNELS]
     faults += [f"{h}: every video has the same value" for h, (n, _, v) in told.items() if n and v == 1]
-    raise_faults(UsageError, "baseline", faults, "Collect more snapshots, or leave that head out.")
+    raise_faults(UsageError, "training", faults, "Collect more snapshots, or leave that head out.")
     whole = LearningTable(features.loc[y.index].astype(np.float64), y.astype(np.float64), channel, None if times is None else _per_video(times, y.index, "times"))
     return whole.take(y.index)
 

@@ -18,14 +18,14 @@ import pandas as pd
 from ..core.errors import MissingInput, UsageError
 from ..core.registry import discover
 from .calibration import quantile_name
-from .feature_schema import SNAPSHOT_FAMILIES, differences, families, installed_version
+from .feature_schema import SNAPSHOT_FAMILIES, differences, side_by_side
 from .feature_table import each_run, feature_table
 from .in_words import compact, counted, in_words, times
 from .model_folder import read_model
 from .snapshot_features import read_page, snapshot_features
 from .snapshots import Snapshots
 from .title_vectors import title_vectors
-from .tokens import ShotTokens, shot_tokens, text_vectors
+from .tokens import ShotTokens, shot_tokens, vector_table
 from ..views.browse import Run
 
 if TYPE_CHECKING:
@@ -94,25 +94,19 @@ def gather(
         table = feature_table(opened, snapshots, meta, t0=t0, components=components, title_vectors=titled, tolerance_days=tolerance_days)
     else:
         table = snapshot_features(snapshots, meta, t0, tolerance_days)      # type: ignore[arg-type]
-        if titled: table = _joined(table, title_vectors(read_page(meta, table.index)["title"]))
+        if titled: table = side_by_side(table, title_vectors(read_page(meta, table.index)["title"]))
     columns = list(dict.fromkeys(c for m in models for c in m.schema.columns if c.split(".")[0].endswith("_vector") and c not in table))
-    if columns: table = _joined(table, _vectors(opened, columns, table.index))
+    if columns: table = side_by_side(table, _vectors(opened, columns, table.index))
     shots = {r.manifest["run"]["video_id"]: run_shots(r) for r in opened} if any(getattr(m, "tokens", None) for m in models) else {}
     return Known(table, {v: t for v, t in shots.items() if t is not None and len(t)}, bool(opened))
 
 # %% ../../nbs/80_learn/90_predict.ipynb #ca503815
-def _joined(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
-    "Columns side by side, with the schema numbers of both."
-    table = pd.concat([a, b], axis=1)
-    told = a.attrs.get("schema_versions", {}) | b.attrs.get("schema_versions", {})
-    table.attrs["schema_versions"] = {f: told.get(f) or installed_version(f) for f in families(table)}
-    return table
-
-
 def _vectors(runs: Iterable[Run], columns: list[str], index: pd.Index) -> pd.DataFrame:
     "Vectors of texts as the runs have them; NaN where they do not."
-    told = {r.manifest["run"]["video_id"]: text_vectors(r) for r in runs}
-    return pd.DataFrame([told[v].reindex(columns) if v in told else pd.Series(np.nan, columns) for v in index], index=index, columns=columns, dtype=np.float64)
+    found = vector_table(runs)
+    table = found.reindex(index=index, columns=columns)
+    table.attrs["schema_versions"] = found.attrs["schema_versions"]
+    return table
 
 
 def run_shots(

@@ -18,7 +18,7 @@ from ..core.errors import UsageError
 from ..kit.models import single_threaded_torch
 from .calibration import calibrated, quantile_name
 from .feature_schema import FeatureSchema
-from .fit import told_by
+from .fit import on_device, told_by
 from .inputs import Encoded, Inputs
 from .model_folder import pack_arrays, read_arrays, read_model, write_model
 from .tokens import ShotTokens, TokenSchema, pool_shots
@@ -48,7 +48,7 @@ class Part:
         device: str = "cpu",                # or cuda
     ) -> np.ndarray:                        # [video, head, quantile] y
         "What it says of every video."
-        w = {n: x.to(device) for n, x in self.weights.items()}
+        w = {n: x.to(on_device(device)) for n, x in self.weights.items()}
         return told_by(w, plan, videos, np.arange(len(videos.flat["meta"])), device) * self.scale[:, None] + self.centre[:, None]
 
 
@@ -104,7 +104,8 @@ class TransformerModel:
         if units not in ("natural", "log"): raise UsageError(f"predict: units {units!r}: natural or log.")
         x = self.schema.select(features)
         said = np.mean([p.quantiles(self.plan, p.inputs.encode(x, shots_of(tokens, x.index, self.kind)), device) for p in self.parts], axis=0)
-        out = pd.DataFrame(said.reshape(len(x), -1), index=x.index, columns=prediction_columns(self.heads, self.quantiles))
+        columns = prediction_columns(self.heads, self.quantiles)
+        out = pd.DataFrame(said.reshape(len(x), len(columns)), index=x.index, columns=columns)
         out = calibrated(out, self.shifts, list(self.heads), self.quantiles)
         return out if units == "log" else pd.DataFrame(np.expm1(out.clip(lower=0.0)))
 
@@ -119,6 +120,8 @@ class TransformerModel:
         heads: Sequence[str] | None = None, # None: all
     ) -> pd.DataFrame:                      # video_id, head, feature, value, contribution – strongest first per video and head
         "How much p50, as log1p of the gain, would be lower without each shot, column or text: one is taken away at a time."
+        odd = sorted({*(heads or ())} - {*self.heads})
+        if odd: raise UsageError(f"explain: heads {odd}: the model has {list(self.heads)}.")
         return _explained(self, self.schema.select(features), tokens, list(heads or self.heads))
 
 # %% ../../nbs/80_learn/86_shot_model.ipynb #899b606b
@@ -133,7 +136,7 @@ def _explained(model: TransformerModel, features: pd.DataFrame, tokens: Tokens |
         for head in heads:
             table = pd.DataFrame({"video_id": video, "head": head, "feature": names, "value": values, "contribution": lost[:, model.heads.index(head)]})
             rows.append(table.sort_values("contribution", key=np.abs, ascending=False, kind="stable"))
-    return pd.concat(rows, ignore_index=True)
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=["video_id", "head", "feature", "value", "contribution"])
 
 
 def _occluded(model: TransformerModel, whole: Encoded, told: pd.Series) -> tuple[list[str], list[float], Encoded]:

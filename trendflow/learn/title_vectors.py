@@ -11,22 +11,26 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import UsageError
+from ..core.identity import model_label
+from ..core.registry import discover
 from ..kit.minilm import sentence_vectors
 from ..kit.models import Models, known
 from ..kit.sentences import encoder, split
 
 # %% auto #0
-__all__ = ['TITLE_MODEL', 'title_vector_version', 'title_vectors']
+__all__ = ['TITLE_MODEL', 'VECTORS', 'vector_version', 'title_vectors']
 
 # %% ../../nbs/80_learn/35_title_vectors.ipynb #d6359597
 TITLE_MODEL = "minilm"
+VECTORS = {"title_vector": "title_embedder", "description_vector": "description_embedder", "comments_vector": "comments_embedder"}     # family → component that makes it
 
 
-def title_vector_version(
+def vector_version(
+    family: str = "title_vector",   # of VECTORS
     model: str = TITLE_MODEL,       # key of the model lock
-) -> str:                           # such as 1:minilm@ and 12 hex digits
-    "The schema number of the family `title_vector`."
-    return f"1:{model}@{known(model).weights_digest[:12]}"
+) -> str:                           # such as title_embedder_v1: and the label of the model
+    "The schema number of a family of text vectors."
+    return f"{discover()[VECTORS[family]].schema_version}:{model_label(known(model).used())}"
 
 # %% ../../nbs/80_learn/35_title_vectors.ipynb #b96bc958
 def title_vectors(
@@ -42,5 +46,5 @@ def title_vectors(
     vectors = sentence_vectors(encoder(Models((model,)), model), list(each))
     out = np.vstack([vectors, np.full((1, vectors.shape[1]), np.nan, np.float32)])[code].astype(np.float64)          # code -1, the last row: no title
     table = pd.DataFrame(out, index=told.index.rename("video_id"), columns=[f"title_vector.{i:03d}" for i in range(out.shape[1])])
-    table.attrs["schema_versions"] = {"title_vector": title_vector_version(model)}
+    table.attrs["schema_versions"] = {"title_vector": vector_version(model=model)}
     return table

@@ -18,14 +18,15 @@ from ..core.axes import AXES, SYMBOLS, Array
 from ..core.contract import FAMILIES, Contract, contract
 from ..core.errors import UsageError
 from ..core.registry import discover
+from .title_vectors import VECTORS
 from ..views.accessor import per_shot, spans
 
 if TYPE_CHECKING:
     from trendflow.views.browse import Run
 
 # %% auto #0
-__all__ = ['MODALITIES', 'MAX_SHOTS', 'VECTORS', 'token_columns', 'merge_shots', 'ShotTokens', 'shot_tokens', 'pool_shots',
-           'TokenSchema', 'token_schema', 'text_vectors']
+__all__ = ['MODALITIES', 'MAX_SHOTS', 'token_columns', 'merge_shots', 'ShotTokens', 'shot_tokens', 'pool_shots', 'TokenSchema',
+           'token_schema', 'text_vectors', 'vector_table']
 
 # %% ../../nbs/80_learn/80_tokens.ipynb #464c67dd
 MODALITIES = FAMILIES               # visual, audio, text
@@ -78,6 +79,8 @@ class ShotTokens:
     def __post_init__(self) -> None:
         odd = [n for n, x in self.arrays.items() if x.ndim != 2 or len(x) != len(self)]
         odd += [n for n in self.arrays if self.modalities.get(n) not in MODALITIES or n.split(".")[0] not in self.versions]
+        times = np.concatenate([self.start_s, self.length_s])
+        if not np.isfinite(times).all() or (times < 0).any(): raise UsageError('tokens: start_s and length_s are finite and not negative. Mend them.')
         if odd or len(self.length_s) != len(self):
             raise UsageError(f"tokens: {odd or 'length_s'}: [token, column] of {len(self)} tokens, a modality and a version are needed. Mend them.")
         if len(self) > MAX_SHOTS: raise UsageError(f"tokens: {len(self)} shots, the most is {MAX_SHOTS}. Merge them with merge_shots before anything is pooled.")
@@ -185,17 +188,32 @@ def token_schema(
     return TokenSchema(tuple(sorted(arrays.values())), tuple(sorted(versions.items())))
 
 # %% ../../nbs/80_learn/80_tokens.ipynb #e2fe7ece
-VECTORS = {"title_vector": "title_embedder", "description_vector": "description_embedder", "comments_vector": "comments_embedder"}
-
-
 def text_vectors(
     run: Run | Mapping[str, xr.Dataset],    # a run; or views by component
-) -> pd.Series:                             # title_vector.000 … float64; families that the run does not have are left out
+) -> pd.Series:                             # title_vector.000 … float64; families that the run does not have are left out; attrs["schema_versions"]
     "The texts of a video as vectors."
-    out: dict[str, float] = {}
+    out, versions = dict[str, float](), dict[str, str]()
     for family, component in VECTORS.items():
         ds = run[component] if component in run else None
         if ds is None or ds.attrs["status"] != "ok" or ("dated" in ds and not int(ds["dated"])): continue
         x = ds["vector"].values if ds["vector"].ndim == 1 else ds["vector"].values[0]      # comments: each counts the same
         out |= {f"{family}.{i:03d}": float(v) for i, v in enumerate(x)}
-    return pd.Series(out, dtype=np.float64)
+        versions[family] = f"{ds.attrs['schema_version']}:{ds.attrs['models_used'].split(', ')[0]}"         # the text model is declared first
+    told = pd.Series(out, dtype=np.float64)
+    told.attrs["schema_versions"] = versions
+    return told
+
+
+def vector_table(
+    runs: Iterable[Run],                    # one per video
+) -> pd.DataFrame:                          # index video_id, float64; NaN where a run has no such text; raises UsageError when text models differ
+    "The texts of many videos as columns of a feature frame."
+    found = {str(r.manifest["run"]["video_id"]): text_vectors(r) for r in runs}
+    versions = dict[str, str]()
+    for video, told in found.items():
+        faults = [f"{f} of {video} is {v!r}, of others {versions[f]!r}" for f, v in told.attrs["schema_versions"].items() if versions.setdefault(f, v) != v]
+        if faults: raise UsageError(f"vectors: of different text models: {'; '.join(faults)}. Run those videos again with one profile.")
+    columns = sorted({c for told in found.values() for c in told.index})
+    table = pd.DataFrame([told.reindex(columns) for told in found.values()], pd.Index(list(found), name="video_id"), columns, dtype=np.float64)
+    table.attrs["schema_versions"] = versions
+    return table

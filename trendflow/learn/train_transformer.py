@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,16 @@ from ..core.errors import UsageError
 from ..kit.models import single_threaded_torch
 from .calibration import calibrate, calibrated, cross_calibrated, quantile_name
 from .feature_schema import schema_of
-from .fit import Examples, Recipe, fit_network
+from .fit import Examples, Recipe, fit_network, on_device
 from .inputs import fit_inputs
+from .members import learning_table, stop_part
 from .metrics import mae, spearman
 from .model_folder import fingerprint
 from .quality import refuse_leaks
 from .shot_model import Part, TransformerModel, load_shot_model, prediction_columns, shots_of
-from .splits import Fold, fold_of
+from .splits import Fold
 from .splits import split as split_by
 from .targets import Targets
-from .targets import heads as all_heads
 from .tokens import ShotTokens, TokenSchema, token_schema
 from .transformer import Plan
 
@@ -64,15 +64,18 @@ def trained(
     "All parts, their judgement and the card."
     if 0.5 not in task.quantiles or list(task.quantiles) != sorted(set(task.quantiles)) or not 0 < min(task.quantiles) < max(task.quantiles) < 1:
         raise UsageError(f"training: quantiles {task.quantiles} must rise within 0 and 1, and 0.5 must be among them. (0.1, 0.5, 0.9) is usual.")
-    table = task.targets.table if isinstance(task.targets, Targets) else task.targets
-    heads = [h for h in all_heads() if h in table] or [str(h) for h in table if not str(h).startswith("mask_")]
-    lacking = table.index.difference(task.features.index)
-    if len(lacking): raise UsageError(f"training: {len(lacking)} of {len(table)} videos with targets have no features. Make the table for them, or leave them out.")
-    x, y = task.features.loc[table.index], table[heads].astype(float)
+    odd = sorted({*task.form} - {f.name for f in fields(Plan)})
+    if odd: raise UsageError(f"training: form {odd}: Plan has no such field. It has {[f.name for f in fields(Plan)[3:]]}.")
+    on_device(task.device)
+    table = learning_table(task.features, task.targets, task.groups, task.times if task.split.endswith("time") else None)
+    x, y, heads = table.x, table.y, table.heads
     x.attrs.update(task.features.attrs)
+    task = replace(task, groups=table.groups, times=table.times)
     refuse_leaks(x, y, task.allowed)
-    found = split_by(table.index, task.split, groups=task.groups, times=task.times, folds=task.folds, seed=task.seed)
-    schema = token_schema([t for v, t in (task.tokens or {}).items() if v in table.index]) if task.tokens else None
+    found = split_by(y.index, task.split, groups=task.groups, times=task.times, folds=task.folds, seed=task.seed)
+    told_of = [t for v, t in (task.tokens or {}).items() if v in y.index]
+    if task.tokens is not None and not told_of: raise UsageError(f"training: tokens of {len(task.tokens)} videos, none of which has targets. Give them by video_id, or None.")
+    schema = token_schema(told_of) if told_of else None
     parts, said, apart = list[Part](), list[pd.DataFrame](), list[pd.DataFrame]()
     with _bar(len(found) * task.recipe.epochs, kind, task.quiet) as bar:
         for k, fold in enumerate(found):
@@ -89,7 +92,7 @@ def trained(
 # %% ../../nbs/80_learn/87_train_transformer.ipynb #5d9d4200
 def _part(kind: str, task: Task, k: int, fold: Fold, x: pd.DataFrame, y: pd.DataFrame, schema: TokenSchema | None, bar: Any) -> tuple[Part, Plan]:
     "The network of one fold."
-    stop = fold.valid if len(fold.valid) else fold.train[fold_of(task.groups.loc[fold.train], 8, task.seed + 1) == 0]
+    stop = fold.valid if len(fold.valid) else fold.train[stop_part(task.groups.loc[fold.train].to_numpy(), 1 / 8, task.seed + 1)]
     learn = fold.train.difference(stop, sort=False)
     inputs = fit_inputs(x.loc[learn], shots_of(task.tokens, learn, kind), schema)
     plan = Plan(inputs.widths, tuple(y.columns), task.quantiles, **task.form)
@@ -104,11 +107,12 @@ def _part(kind: str, task: Task, k: int, fold: Fold, x: pd.DataFrame, y: pd.Data
         bar.set_postfix_str(f"network {k + 1}, loss {loss:.3f}", refresh=False)
 
     w, _ = fit_network(plan, examples, task.recipe, task.seed + k, task.device, Path(task.checkpoint) / f"network_{k}.pt" if task.checkpoint else None, told)
+    bar.update((k + 1) * task.recipe.epochs - bar.n)            # what early stopping, or a checkpoint, has saved
     return Part(inputs, w, centre, scale), plan
 
 
 def _bar(total: int, title: str, quiet: bool) -> Any:
-    "A progress bar over epochs; shorter than told when training stops early."
+    "A progress bar over epochs."
     from tqdm.auto import tqdm
     return tqdm(total=total, desc=title, unit="epoch", leave=False, disable=quiet or os.environ.get("IN_TEST") == "1")
 
@@ -137,7 +141,7 @@ def _judged(task: Task, heads: list[str], y: pd.DataFrame, said: list[pd.DataFra
 
 # %% ../../nbs/80_learn/87_train_transformer.ipynb #f9f70216
 LIMITS = ("Growth of videos of other kinds, countries or years than those it was trained on is not what it was judged on.",
-          "A value outside the range of the training counts as the nearest one inside.",
+          "A number outside the range of the training counts as the nearest one inside.",
           "Contributions say what the model does, not what causes growth.")
 
 

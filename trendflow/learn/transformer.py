@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import ndtri
 
+from ..core.errors import UsageError
 from ..kit.models import single_threaded_torch
 from .inputs import LIMIT
 
@@ -34,11 +35,14 @@ class Plan:
     hidden: int = 128                       # of the layers before the tokens
     depth: int = 1                          # residual layers of the flat groups
     layers: int = 1                         # of attention; 0 sums the tokens: late fusion
-    looks: int = 4                          # attention heads
+    looks: int = 4                          # attention heads, of which width is a multiple
     pieces: int = 8                         # lines into which a number of the group meta is split
     dropout: float = 0.2                    # of hidden numbers
     input_dropout: float = 0.1              # of what enters
     modality_dropout: float = 0.1           # of whole modalities and texts of a video
+
+    def __post_init__(self) -> None:
+        if self.width % self.looks: raise UsageError(f"plan: width {self.width} is no multiple of looks {self.looks}. Change one of them.")
 
     @property
     def flat(self) -> list[str]: return [g for g in self.widths if not g.startswith("shots_") and not g.endswith("_vector")]
@@ -85,6 +89,7 @@ def new_weights(
 
     for g in plan.flat:
         line(f"{g}.in", plan.widths[g] * plan.each(g), h)
+        w[f"{g}.in.w"].reshape(members, plan.widths[g], plan.each(g), h)[:, :, 1] = 0.0        # flags
         for i in range(plan.depth): line(f"{g}.{i}", h, h)
         line(f"{g}.out", h, d)
     for g in plan.vectors: line(g, plan.widths[g], d)
@@ -117,12 +122,12 @@ def _dropped(x: Tensor, share: float, training: bool) -> Tensor: return single_t
 def _flat_token(w: Weights, plan: Plan, g: str, x: Tensor, training: bool) -> Tensor:
     "[video, column] with NaN → [video, width]."
     torch = single_threaded_torch()
-    absent = torch.isnan(x)
+    absent = torch.isnan(x) if g == "meta" else torch.isnan(x) | _taken(plan, x[:, :1], training)
     value = torch.where(absent, torch.zeros_like(x), x)
     parts = [value[..., None], absent[..., None].to(x.dtype)]
     if g == "meta":
         edges = torch.as_tensor(ndtri(np.clip(np.linspace(0, 1, plan.pieces + 1), LIMIT, 1 - LIMIT)), dtype=x.dtype, device=x.device)
-        parts.append(((value[..., None] - edges[:-1]) / (edges[1:] - edges[:-1])).clamp(0, 1) * ~absent[..., None])
+        parts.append(((value[..., None] - edges[:-1]) / (edges[1:] - edges[:-1])).clamp(0, 1))
     seen = _line(w, f"{g}.in", _dropped(torch.cat(parts, -1).flatten(1), plan.input_dropout, training))
     for i in range(plan.depth): seen = seen + _dropped(torch.nn.functional.gelu(_line(w, f"{g}.{i}", _norm(seen))), plan.dropout, training)
     return _line(w, f"{g}.out", seen) + w[f"{g}.kind"]

@@ -21,6 +21,7 @@ from xarray.core import indexing
 from ..core import manifest as manifests
 from ..core.artifact import Artifact
 from ..core.errors import ArtifactError, UsageError
+from ..core.identity import model_label
 
 # %% auto #0
 __all__ = ['udunits', 'Member', 'dims_of', 'dataset', 'run_attrs', 'TrendflowBackend']
@@ -118,7 +119,7 @@ _ATTRS = ("producer", "producer_version", "schema_version", "status", "empty_rea
 
 def _attrs(meta: dict[str, Any]) -> dict[str, Any]:
     "The part of meta that fits into attributes."
-    models = ", ".join(f"{m['model_name']} {m['model_version']}" for m in meta["models_used"])
+    models = ", ".join(map(model_label, meta["models_used"]))
     return {k: "" if meta[k] is None else meta[k] for k in _ATTRS} | {"models_used": models, "Conventions": "CF-1.11"}
 
 
