@@ -165,7 +165,7 @@ def test_tables_that_say_nothing(place: Path, tmp_path: Path, capsys: pytest.Cap
     train = ("train", place / "snapshots.csv.gz", "--model", tmp_path / "new", *TINY, "--meta")
     assert call(*train, tmp_path / "words.csv") == 2 and "category_id" in capsys.readouterr().err
     page.assign(video_id="other_" + page["video_id"]).to_csv(tmp_path / "others.csv", index=False)
-    assert call(*train, tmp_path / "others.csv") == 2 and "no channel_id in meta" in capsys.readouterr().err
+    assert call(*train, tmp_path / "others.csv") == 2 and "is wanted" in capsys.readouterr().err
 
 
 def test_a_model_that_is_no_better_than_a_naive_one_says_so(place: Path) -> None:
