@@ -328,6 +328,7 @@ def test_a_device_that_is_not_there_is_said() -> None:
     with pytest.raises(UsageError, match="torch finds no GPU"): model.predict(features, data.tokens, device="cuda")
 
 
+@pytest.mark.slow      # page 87 shows the same in the fast lane
 def test_shots_are_found_that_a_mean_cannot_see() -> None:
     data = synthetic_shots(videos=480)
     recipe = Recipe(epochs=40, patience=40, batch=64, rate=4e-3, warm_up=10, mean=0.97, members=1)
