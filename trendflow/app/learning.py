@@ -23,8 +23,8 @@ from ..learn.feature_table import each_run, feature_table
 from ..learn.metrics import NAIVE, evaluate, naive_predictions
 from ..learn.in_words import counted
 from ..learn.model_folder import CARD, fingerprint
-from ..learn.predict import Prediction, gather, load_model, predict, run_shots
-from ..learn.quality import Quality, data_quality_report, refuse_leaks
+from ..learn.predict import Prediction, answers, gather, load_model, predict, run_shots
+from ..learn.quality import Quality, data_quality_report
 from ..learn.snapshot_features import read_page, snapshot_features
 from ..learn.snapshots import read_snapshots, seconds
 from ..learn.splits import SPLITS
@@ -168,18 +168,19 @@ def train(
     if not len(x): raise UsageError(f"training: no video is left: {'; '.join([repr(own.targets), *own.notes])}. Give 21 days of snapshots, and meta and runs of the same videos.")
     times = own.times if own.times.notna().all() else None
     quality = data_quality_report(x, own.targets)
-    refuse_leaks(x, own.targets, allowed)
     say(f"training a {kind} on {len(x):,} videos of {own.groups.nunique():,} channels, {x.shape[1]} columns")
     if kind == "baseline":
         from trendflow.learn.baseline import train_baseline
         from trendflow.learn.engines import Recipe
-        model: Any = train_baseline(x, own.targets, own.groups, times, engine, split, seed, recipe=Recipe() if rounds is None else Recipe(trees=rounds), quiet=quiet)
+        model: Any = train_baseline(x, own.targets, own.groups, times, engine, split, seed, quiet=quiet,
+                                    recipe=Recipe() if rounds is None else Recipe(trees=rounds), allowed=allowed)
     else:
         from trendflow.learn.fit import Recipe as Epochs
         from trendflow.learn.fusion import train_fusion
         from trendflow.learn.train_transformer import train_transformer
         make = train_fusion if kind == "fusion" else train_transformer
-        model = make(x, own.targets, own.groups, times, own.tokens, split=split, seed=seed, quiet=quiet, recipe=Epochs() if rounds is None else Epochs(epochs=rounds))
+        model = make(x, own.targets, own.groups, times, own.tokens, split=split, seed=seed, quiet=quiet, allowed=allowed,
+                     recipe=Epochs() if rounds is None else Epochs(epochs=rounds))
     return Trained(model, quality, figures(model, own, split, seed), time.process_time() - start)
 
 # %% ../../nbs/85_app/26_learning.ipynb #4c7b74f1
@@ -247,7 +248,7 @@ def judge(
     if fingerprint(x, y) == model.card.get("data", {}).get("fingerprint"):
         told = pd.DataFrame({h: model.card["metrics"][h] for h in model.heads if h in model.card["metrics"]}).T.astype(float)
         return told[[c for c in SHOWN if c in told]].rename_axis("head").assign(bucket="all").set_index("bucket", append=True), True
-    said = predict(store, model, snapshots, meta).wide()
+    said = answers([model], given).wide()
     told = evaluate(said.loc[said.index.intersection(index)], y, own.groups, age_days=x.get("snapshot.age_days"))
     told = pd.DataFrame(told.xs("model", level="predictor"))
     return told.loc[:, told.notna().any()], False

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # %% auto #0
 __all__ = ['ORDER', 'CLEARLY', 'load_model', 'in_order', 'Known', 'gather', 'run_shots', 'declines', 'judged', 'Prediction',
-           'predict', 'as_text', 'as_html']
+           'predict', 'answers', 'as_text', 'as_html']
 
 # %% ../../nbs/80_learn/90_predict.ipynb #41611d53
 ORDER = ("transformer", "fusion", "baseline")           # v2, v1, baseline: who is asked first
@@ -253,7 +253,14 @@ def predict(
 ) -> Prediction:                        # raises UsageError when no model answers, ArtifactError, ManifestError, ModelUnavailable
     "Growth after t0, of one video or of many."
     models = in_order(model)
-    known = gather(run, models, snapshots, meta, t0, tolerance_days)
+    return answers(models, gather(run, models, snapshots, meta, t0, tolerance_days))
+
+# %% ../../nbs/80_learn/90_predict.ipynb #d85d8002
+def answers(
+    models: Sequence[Any],              # in the order in which they are asked
+    known: Known,                       # of gather, for these models
+) -> Prediction:                        # raises UsageError when no model answers
+    "Growth after t0, from what was gathered."
     x, parts, tables, answered = known.features, list[Any](), list[pd.DataFrame](), list[pd.DataFrame]()
     refused: dict[str, list[str]] = {str(v): [] for v in x.index}
     for k, m in enumerate(models):
